@@ -1,0 +1,1 @@
+"""Values, the error tree and array checks that every other package uses. Imports NumPy only."""

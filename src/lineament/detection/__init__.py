@@ -1,0 +1,1 @@
+"""Face detectors: pictures in, boxes with five points out."""

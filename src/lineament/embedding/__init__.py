@@ -1,0 +1,1 @@
+"""Face embedders: aligned crops in, unit vectors out."""

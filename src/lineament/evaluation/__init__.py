@@ -1,0 +1,1 @@
+"""Protocols, trials and reports."""

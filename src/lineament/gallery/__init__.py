@@ -1,0 +1,1 @@
+"""The durable store of references and its exact search."""

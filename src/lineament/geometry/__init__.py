@@ -1,0 +1,1 @@
+"""Boxes, similarity transforms, crop templates and warps."""

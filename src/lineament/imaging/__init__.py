@@ -1,0 +1,1 @@
+"""Pictures: decode, orient, find, draw."""

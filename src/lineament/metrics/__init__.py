@@ -1,0 +1,1 @@
+"""Error rates and their intervals: NumPy only, one formula a function."""

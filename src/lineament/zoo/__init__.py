@@ -1,0 +1,1 @@
+"""Manifests, weights, inference sessions, profiles and calibration records."""
