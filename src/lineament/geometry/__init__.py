@@ -1,1 +1,42 @@
 """Boxes, similarity transforms, crop templates and warps."""
+
+from lineament.geometry.align import AlignedCrop, align, align_many, warp
+from lineament.geometry.boxes import area, clip_boxes, iou, nms, scale_boxes, scale_points
+from lineament.geometry.rotation import turn, turn_boxes, turn_points
+from lineament.geometry.similarity import (
+    apply,
+    compose,
+    fit_similarities,
+    fit_similarity,
+    invert,
+    roll_deg,
+    scale_of,
+)
+from lineament.geometry.templates import ARCFACE_112, DLIB_150, TEMPLATES, CropTemplate
+
+__all__ = [
+    "ARCFACE_112",
+    "DLIB_150",
+    "TEMPLATES",
+    "AlignedCrop",
+    "CropTemplate",
+    "align",
+    "align_many",
+    "apply",
+    "area",
+    "clip_boxes",
+    "compose",
+    "fit_similarities",
+    "fit_similarity",
+    "invert",
+    "iou",
+    "nms",
+    "roll_deg",
+    "scale_boxes",
+    "scale_of",
+    "scale_points",
+    "turn",
+    "turn_boxes",
+    "turn_points",
+    "warp",
+]
