@@ -1,0 +1,79 @@
+"""Joint scales: a detector that looks at each picture at several sizes."""
+
+import copy
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+
+from lineament.core.arrays import ImageArray, check_image
+from lineament.core.types import Detections
+from lineament.detection.base import DetectionSettings, Detector
+from lineament.detection.postprocess import Candidates, Limits, join, select
+from lineament.detection.preprocess import resize
+from lineament.geometry import scale_boxes, scale_points
+
+DEFAULT_SIDES_PX = (160, 640)
+DEFAULTS = {"min_score": 0.0, "nms_iou": 0.4}
+"""Scores are judged by the inner detector; faces of two sizes are the same when they overlap by more than this."""
+
+
+class JointScales:
+    """Finds faces that fill the picture and faces in a crowd.
+
+    Each picture is resized so that its longest side has each of the given lengths, all sizes of all pictures are
+    given to the inner detector at once, and the faces are mapped back and merged by suppression.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        sides_px: Sequence[int] = DEFAULT_SIDES_PX,
+        settings: DetectionSettings | None = None,
+    ) -> None:
+        """Look through ``detector`` at several sizes.
+
+        Args:
+            detector: judges scores; its own size filter would work in px of the resized pictures, so leave it open.
+            sides_px: longest sides, px.
+            settings: which of the merged faces count, in px of the pictures given.
+        """
+        if not sides_px or min(sides_px) < 1:
+            raise ValueError(f"sides_px must name at least one length in px, got {tuple(sides_px)}")
+        self.name = detector.name
+        self.sides_px = tuple(sorted(set(sides_px)))
+        self._detector = detector
+        self._limits = Limits.decide(settings or DetectionSettings(), DEFAULTS)
+
+    def with_settings(self, settings: DetectionSettings) -> Self:
+        """The same detector with other settings of the merged faces."""
+        other = copy.copy(self)
+        other._limits = Limits.decide(settings, DEFAULTS)
+        return other
+
+    def detect(self, images: Sequence[ImageArray]) -> list[Detections]:
+        """Faces of each picture; see :class:`lineament.detection.base.Detector`."""
+        sizes = [_sizes(check_image(p, f"images[{i}]"), self.sides_px) for i, p in enumerate(images)]
+        views = [resize(p, *size) for p, of in zip(images, sizes, strict=True) for size in of]
+        seen = iter(self._detector.detect(views))
+        found = []
+        for pixels, of in zip(images, sizes, strict=True):
+            parts = [_mapped(next(seen), size, pixels.shape) for size in of]
+            found.append(select(join(parts), self._limits))
+        return found
+
+
+def _sizes(pixels: ImageArray, sides_px: Sequence[int]) -> list[tuple[int, int]]:
+    """Sizes (height, width) at which a picture is looked at, without repetition."""
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
+    sizes = [(max(1, round(height * s / longest)), max(1, round(width * s / longest))) for s in sides_px]
+    return list(dict.fromkeys(sizes))
+
+
+def _mapped(found: Detections, seen: tuple[int, int], shape: Sequence[int]) -> Candidates:
+    """Faces found at size ``seen`` in px of a picture of ``shape``."""
+    factors = (shape[1] / seen[1], shape[0] / seen[0])
+    return Candidates(
+        np.asarray(scale_boxes(found.boxes, *factors)), found.scores, scale_points(found.points, *factors)
+    )
