@@ -1,0 +1,254 @@
+"""Confidence intervals of error rates by resampling subjects.
+
+Comparisons share subjects, so they are not independent and binomial intervals are too narrow. Whole subjects are
+drawn with replacement instead: a subject drawn n times lends each of its mated comparisons the weight n, and a
+non-mated comparison of a and b weighs n_a * n_b; comparisons of a subject with its own copy are dropped. The
+threshold is chosen anew inside each replicate, so its uncertainty is part of the interval.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.core.arrays import ScoreArray, frozen
+from lineament.metrics.verification import allowed_errors, check_scores
+
+IndexArray = NDArray[np.int32]
+CONFIDENCE = 0.95
+_BLOCK_REPLICATES = 50
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairScores:
+    """Similarities of comparisons whose subjects are known.
+
+    Attributes:
+        scores: (P,) float64 similarities, finite.
+        subject_a: (P,) int32 index of the first sample's subject, 0-based.
+        subject_b: (P,) int32 index of the second sample's subject; equal to ``subject_a`` for a mated pair.
+    """
+
+    scores: ScoreArray
+    subject_a: IndexArray
+    subject_b: IndexArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", frozen(check_scores(self.scores, "pair")))
+        for name in ("subject_a", "subject_b"):
+            subjects = np.asarray(getattr(self, name), np.int32)
+            if subjects.shape != self.scores.shape or subjects.min() < 0:
+                raise ValueError(
+                    f"{name} must hold one index >= 0 for each of {len(self.scores)} scores, "
+                    f"got shape {subjects.shape}"
+                )
+            object.__setattr__(self, name, frozen(subjects))
+
+    @property
+    def mated(self) -> NDArray[np.bool_]:
+        """(P,) True where both samples are of one subject."""
+        return np.asarray(self.subject_a == self.subject_b)
+
+    @property
+    def n_subjects(self) -> int:
+        """Number of different subjects that take part."""
+        return len(_present(self))
+
+
+def _present(pairs: PairScores) -> NDArray[np.int64]:
+    """Indices of the subjects that take part, increasing."""
+    length = 1 + max(int(pairs.subject_a.max()), int(pairs.subject_b.max()))
+    seen = np.zeros(length, np.bool_)
+    seen[pairs.subject_a] = True
+    seen[pairs.subject_b] = True
+    return np.flatnonzero(seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How intervals are made.
+
+    Attributes:
+        replicates: number of bootstrap replicates, at least 100.
+        seed: seed of the draws.
+    """
+
+    replicates: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.replicates < 100:
+            raise ValueError(f"an interval needs at least 100 bootstrap replicates, got {self.replicates}")
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A two-sided 95 % percentile interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replicates:
+    """Operating points of every replicate, one column for each rate asked for.
+
+    Attributes:
+        thresholds: (B, F) float64 smallest observed threshold that keeps the rate; +inf when none does.
+        fnmr: (B, F) float64 false non-match rate at it.
+    """
+
+    thresholds: ScoreArray
+    fnmr: ScoreArray
+
+    def threshold_interval(self, column: int) -> Interval:
+        """95 % interval of the threshold of the rate in ``column``."""
+        return percentile_interval(self.thresholds[:, column])
+
+    def fnmr_interval(self, column: int) -> Interval:
+        """95 % interval of the FNMR of the rate in ``column``."""
+        return percentile_interval(self.fnmr[:, column])
+
+
+def percentile_interval(values: ScoreArray) -> Interval:
+    """The central 95 % of bootstrap values; ends are replicate values themselves, so +inf is admitted.
+
+    Args:
+        values: (B,) float64.
+    """
+    tail = (1 - CONFIDENCE) / 2
+    low = np.quantile(values, tail, method="lower")
+    high = np.quantile(values, 1 - tail, method="higher")
+    return Interval(float(low), float(high))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sorted:
+    """Pairs of one kind by decreasing score, with the subjects as dense indices."""
+
+    scores: ScoreArray
+    a: IndexArray
+    b: IndexArray
+
+
+def _split(pairs: PairScores) -> tuple[_Sorted, _Sorted, int]:
+    """Mated and non-mated pairs, sorted, and the number of subjects."""
+    known = _present(pairs)
+    dense = np.zeros(known[-1] + 1, np.int32)
+    dense[known] = np.arange(len(known))
+    mated = pairs.mated
+    kinds = []
+    for chosen in (mated, ~mated):
+        places = np.flatnonzero(chosen)
+        if not len(places):
+            raise ValueError(
+                "a bootstrap of error rates needs mated and non-mated pairs, one kind is missing"
+            )
+        places = places[np.argsort(-pairs.scores[places], kind="stable")]
+        kinds.append(
+            _Sorted(pairs.scores[places], dense[pairs.subject_a[places]], dense[pairs.subject_b[places]])
+        )
+    return kinds[0], kinds[1], len(known)
+
+
+def _total_weights(pairs: _Sorted, counts: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Exact sum of n_a * n_b over all non-mated pairs, for each row of counts (R, S)."""
+    n_subjects = counts.shape[1]
+    if n_subjects**2 <= 4 * len(pairs.scores):
+        # Few subjects, many pairs: one product with the matrix that counts the pairs of each two subjects. All
+        # values are whole numbers far below 2**53, so float64 is exact.
+        cells = pairs.a.astype(np.int64) * n_subjects + pairs.b
+        table = np.bincount(cells, minlength=n_subjects**2).reshape(n_subjects, n_subjects)
+        totals = np.einsum("rs,rs->r", counts @ table.astype(np.float64), counts)
+    else:
+        totals = np.array([float(row[pairs.a] @ row[pairs.b]) for row in counts])
+    return np.asarray(np.rint(totals), np.int64)
+
+
+def _draw(
+    mated: _Sorted, nonmated: _Sorted, n_subjects: int, plan: Resampling
+) -> Iterator[tuple[NDArray[np.int64], int, int]]:
+    """Subject counts of each replicate, with the total mated and non-mated weight, both above zero."""
+    rng = np.random.default_rng(plan.seed)
+    per_subject = np.bincount(mated.a, minlength=n_subjects).astype(np.float64)
+    even = np.full(n_subjects, 1 / n_subjects)
+    made = drawn = 0
+    while made < plan.replicates:
+        if drawn > 20 * plan.replicates:
+            raise ValueError(
+                f"{n_subjects} subjects are too few to resample: most draws hold no mated or no non-mated pair"
+            )
+        block = rng.multinomial(n_subjects, even, size=_BLOCK_REPLICATES)
+        drawn += _BLOCK_REPLICATES
+        weights = block.astype(np.float64)
+        mated_totals = np.rint(weights @ per_subject).astype(np.int64)
+        nonmated_totals = _total_weights(nonmated, weights)
+        for row, n_mated, n_nonmated in zip(block, mated_totals, nonmated_totals, strict=True):
+            if n_mated and n_nonmated and made < plan.replicates:
+                made += 1
+                yield row, int(n_mated), int(n_nonmated)
+
+
+def _weighted_limits(
+    nonmated: _Sorted, counts: NDArray[np.int64], allowed: NDArray[np.int64], head: int
+) -> tuple[ScoreArray, ScoreArray]:
+    """For each allowed weight: the largest inadmissible score, and the next larger score of positive weight."""
+    top = slice(0, head)
+    weights = counts[nonmated.a[top]] * counts[nonmated.b[top]]
+    present = np.flatnonzero(weights)
+    scores, matched = nonmated.scores[present], np.cumsum(weights[present])
+    if matched.size == 0 or (head < len(nonmated.scores) and matched[-1] <= allowed.max()):
+        return _weighted_limits(nonmated, counts, allowed, min(2 * head, len(nonmated.scores)))
+    place = np.searchsorted(matched, allowed, side="right")
+    limits = np.append(scores, -math.inf)[place]
+    first_of_tie = np.searchsorted(-scores, -limits, side="left")
+    return limits, np.concatenate([[math.inf], scores])[first_of_tie]
+
+
+def _at_limits(
+    mated: _Sorted, counts: NDArray[np.int64], limits: ScoreArray
+) -> tuple[ScoreArray, NDArray[np.int64]]:
+    """For each limit: the next larger mated score of positive weight, and the mated weight up to the limit."""
+    weights = counts[mated.a]
+    present = np.flatnonzero(weights)
+    scores, matched = mated.scores[present], np.cumsum(weights[present])
+    above = np.searchsorted(-scores, -limits, side="left")
+    accepted = np.concatenate([[0], matched])[above]
+    return np.concatenate([[math.inf], scores])[above], matched[-1] - accepted
+
+
+def bootstrap_fnmr_at_fmr(pairs: PairScores, fmrs: Sequence[float], plan: Resampling) -> Replicates:
+    """Threshold and FNMR at each false match rate, in each bootstrap replicate.
+
+    In a replicate the weighted rates take the place of counts; with all weights one the values are those of
+    :func:`lineament.metrics.verification.tar_at_far_protocol`. Draws without a mated or without a non-mated
+    pair are made again.
+
+    Args:
+        pairs: comparisons with the subjects of both samples; both kinds must be there.
+        fmrs: target false match rates, fractions in (0, 1].
+        plan: number of replicates and seed.
+
+    Returns: replicate values; take intervals with its methods.
+
+    Raises:
+        ValueError: one kind of pairs is missing, or a rate outside [0, 1].
+
+    Source: cluster bootstrap over subjects; R. M. Bolle, N. K. Ratha, S. Pankanti, "Error analysis of pattern
+    recognition systems: the subsets bootstrap", CVIU 93, 2004 (subsets = subjects), with product weights for
+    comparisons of two subjects.
+    """
+    mated, nonmated, n_subjects = _split(pairs)
+    thresholds = np.empty((plan.replicates, len(fmrs)))
+    fnmr = np.empty_like(thresholds)
+    # Only the head of the non-mated list can hold a threshold; it is widened where a replicate needs more.
+    head = min(len(nonmated.scores), math.ceil(1.5 * max(fmrs) * len(nonmated.scores)) + 100)
+    for i, (counts, n_mated, n_nonmated) in enumerate(_draw(mated, nonmated, n_subjects, plan)):
+        allowed = np.array([allowed_errors(rate, n_nonmated) for rate in fmrs], np.int64)
+        limits, next_nonmated = _weighted_limits(nonmated, counts, allowed, head)
+        next_mated, rejected = _at_limits(mated, counts, limits)
+        thresholds[i] = np.minimum(next_nonmated, next_mated)
+        fnmr[i] = rejected / n_mated
+    return Replicates(thresholds, fnmr)
