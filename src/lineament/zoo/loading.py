@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
+from lineament.zoo.licence import check_licence
 from lineament.zoo.manifest import Manifest, Task, find_model
 from lineament.zoo.session import Runtime, Session, open_session
-from lineament.zoo.store import check_licence, ensure_weights
+from lineament.zoo.store import ensure_weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Weight(_Strict):
         sources: where it may come from, besides the cache and the weights folder; tried in order.
     """
 
-    role: str = "model"
+    role: str = Field(default="model", pattern=r"^[a-z0-9_]+$")
     file: str
     sha256: Sha256
     bytes: int = Field(gt=0)
