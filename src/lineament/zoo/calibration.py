@@ -1,0 +1,290 @@
+"""Calibration records: the thresholds that keep an asked error rate in one embedding space, with their evidence."""
+
+import json
+import math
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lineament.core.errors import ManifestError, NotCalibrated
+from lineament.core.types import OperatingPoint
+
+MIN_FALSE_MATCHES = 30
+"""Expected false matches that a row of a record must rest on (+-30 % at 90 % confidence)."""
+FOLDER_VARIABLE = "LINEAMENT_CALIBRATION"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class CalibrationData(_Strict):
+    """One data set behind a record.
+
+    Attributes:
+        name: name of the data set.
+        digest: sha256 of the list of its samples and pictures, hex; equal digests mean equal data.
+    """
+
+    name: str
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class CalibrationRow(_Strict):
+    """One supported rate.
+
+    Attributes:
+        fmr: false match rate, a fraction.
+        threshold: smallest observed similarity that keeps it.
+        low: lower end of the 95 % interval of the threshold (subject bootstrap).
+        high: upper end of that interval.
+        fnmr: false non-match rate at the threshold, a fraction.
+        fnmr_low: lower end of the 95 % interval of the FNMR at this FMR.
+        fnmr_high: upper end of that interval.
+    """
+
+    fmr: float = Field(gt=0, lt=1)
+    threshold: float
+    low: float
+    high: float
+    fnmr: float = Field(ge=0, le=1)
+    fnmr_low: float = Field(ge=0, le=1)
+    fnmr_high: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high or self.fnmr_low > self.fnmr_high:
+            raise ValueError(f"an interval of the row at FMR {self.fmr:g} ends before it begins")
+        return self
+
+
+class CalibrationRecord(_Strict):
+    """Thresholds of one embedding space, measured once, with everything that says how far to trust them.
+
+    Attributes:
+        schema_version: version of the file format ("schema" in the file).
+        name: name of the record.
+        space: id of the embedding space.
+        protocol: how comparisons were made, in words.
+        data: the data sets.
+        n_subjects: subjects that took part.
+        n_images: pictures that took part.
+        n_mated: mated comparisons.
+        n_nonmated: non-mated comparisons.
+        seed: seed of the bootstrap.
+        replicates: number of bootstrap replicates.
+        rows: supported rates, largest first; thresholds do not fall from row to row.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    name: str = Field(min_length=1)
+    space: str = Field(min_length=1)
+    protocol: str
+    data: tuple[CalibrationData, ...] = Field(min_length=1, strict=False)
+    n_subjects: int = Field(ge=2)
+    n_images: int = Field(ge=2)
+    n_mated: int = Field(ge=1)
+    n_nonmated: int = Field(ge=1)
+    seed: int
+    replicates: int = Field(ge=100)
+    rows: tuple[CalibrationRow, ...] = Field(min_length=1, strict=False)
+
+    @model_validator(mode="after")
+    def _rows_fall(self) -> Self:
+        for above, below in zip(self.rows, self.rows[1:], strict=False):
+            if below.fmr >= above.fmr or below.threshold < above.threshold:
+                raise ValueError(
+                    "rows must be sorted by falling fmr with thresholds that never fall, "
+                    f"but fmr {below.fmr:g} follows {above.fmr:g}"
+                )
+        return self
+
+    @property
+    def smallest_fmr(self) -> float:
+        """The smallest rate that the record supports."""
+        return self.rows[-1].fmr
+
+    def point(self, fmr: float) -> OperatingPoint:
+        """Threshold for a false match rate: the row with the largest rate that does not exceed ``fmr``.
+
+        Args:
+            fmr: the rate asked for, a fraction in (0, 1). Nothing is interpolated, so the rate kept is the
+                asked one or up to 12 % (one step of the grid) stricter.
+
+        Raises:
+            ValueError: not a fraction in (0, 1).
+            NotCalibrated: a rate outside the rows; says how many comparisons it would take.
+        """
+        if not 0.0 < fmr < 1.0:
+            raise ValueError(f"fmr is a fraction in (0, 1), got {fmr}")
+        if fmr > self.rows[0].fmr:
+            raise NotCalibrated(
+                f"FMR {fmr:g} is above the largest rate of record {self.name}, {self.rows[0].fmr:g}; "
+                "ask for that rate or a smaller one"
+            )
+        if fmr < self.smallest_fmr:
+            raise NotCalibrated(f"{self._lacks(fmr)}; the smallest supported rate is {self.smallest_fmr:.3g}")
+        return self._at(fmr)
+
+    def point_for_fpir(self, fpir: float, gallery_size: int) -> OperatingPoint:
+        """Threshold at which a search of a gallery returns somebody for at most ``fpir`` of unknown probes.
+
+        The rate per comparison is ``1 - (1 - fpir) ** (1 / gallery_size)``, as if the comparisons of one search
+        were independent. They share the probe, so false matches come together and the true FPIR is usually
+        lower: an approximation on the safe side, as long as the gallery resembles the calibration data.
+
+        Args:
+            fpir: false positive identification rate, a fraction in (0, 1).
+            gallery_size: templates searched, at least 1.
+
+        Returns: the point; its ``fmr`` is the rate per comparison. Rates above the largest row take that row.
+
+        Raises:
+            ValueError: a rate outside (0, 1) or an empty gallery.
+            NotCalibrated: more than the comparisons of the record can support; says what would be needed, the
+                largest gallery at this rate and the smallest rate at this gallery size.
+
+        Source: FPIR ~ 1 - (1 - FMR)^N, ISO/IEC 19795-1 and the NIST and IJB identification protocols.
+        """
+        if not 0.0 < fpir < 1.0 or gallery_size < 1:
+            raise ValueError(
+                f"fpir is a fraction in (0, 1) and gallery_size at least 1, got {fpir} and {gallery_size}"
+            )
+        fmr = -math.expm1(math.log1p(-fpir) / gallery_size)
+        if fmr < self.smallest_fmr:
+            largest = math.floor(math.log1p(-fpir) / math.log1p(-self.smallest_fmr))
+            smallest = -math.expm1(gallery_size * math.log1p(-self.smallest_fmr))
+            at_this_rate = f"up to {largest:,} templates" if largest else "no gallery"
+            raise NotCalibrated(
+                f"FPIR {fpir:g} over {gallery_size:,} templates: {self._lacks(fmr)}; the record supports "
+                f"{at_this_rate} at this FPIR, and FPIR {smallest:.2g} or more at this gallery size"
+            )
+        return self._at(fmr)
+
+    def _lacks(self, fmr: float) -> str:
+        needed = math.ceil(MIN_FALSE_MATCHES / fmr)
+        return f"FMR {fmr:.3g} needs {needed:,} non-mated comparisons, record {self.name} has {self.n_nonmated:,}"
+
+    def _at(self, fmr: float) -> OperatingPoint:
+        row = next(row for row in self.rows if row.fmr <= fmr)
+        return OperatingPoint(fmr, row.threshold, row.low, row.high, self.n_nonmated, self.name)
+
+    def to_toml(self) -> str:
+        """The record as a TOML document; :func:`parse_calibration` reads it back to an equal record."""
+        fields = self.model_dump()
+        tables = {"data": fields.pop("data"), "rows": fields.pop("rows")}
+        lines = [f"{key} = {_toml(value)}" for key, value in fields.items()]
+        for key, items in tables.items():
+            inline = [", ".join(f"{k} = {_toml(v)}" for k, v in item.items()) for item in items]
+            lines += [f"{key} = [", *(f"    {{ {text} }}," for text in inline), "]"]
+        return "\n".join(lines) + "\n"
+
+    def save(self, folder: Path) -> Path:
+        """Write the record into ``folder`` under the name that :func:`load_calibration` looks for.
+
+        Args:
+            folder: made when it is not there; an earlier record of the same space is replaced.
+
+        Returns: path of the file.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / record_file_name(self.space)
+        fresh = path.with_suffix(".tmp")
+        fresh.write_text(self.to_toml(), encoding="utf-8")
+        fresh.replace(path)
+        return path
+
+
+def _toml(value: Any) -> str:
+    """A TOML string, integer or float; JSON writes all three in a way that TOML reads."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def record_file_name(space: str) -> str:
+    """File name of the record of an embedding space: its id with unusual characters turned into "-"."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", space) + ".toml"
+
+
+def parse_calibration(text: str, origin: str) -> CalibrationRecord:
+    """A record from its TOML text.
+
+    Args:
+        text: the document.
+        origin: what to call it in errors.
+
+    Raises:
+        ManifestError: not TOML, or keys that are unknown, missing or wrong; all are listed.
+    """
+    try:
+        return CalibrationRecord.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ManifestError(f"calibration record {origin} is not TOML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'record'}: {e['msg']}" for e in error.errors(include_url=False)
+        )
+        raise ManifestError(
+            f"calibration record {origin} has {error.error_count()} faults: {faults}"
+        ) from error
+
+
+def user_calibration_folder() -> Path:
+    """Where a user's own records lie: ``LINEAMENT_CALIBRATION``, or a folder of the user data directory."""
+    given = os.environ.get(FOLDER_VARIABLE)
+    return Path(given) if given else Path(platformdirs.user_data_dir("lineament")) / "calibration"
+
+
+def _folders() -> Iterator[Traversable]:
+    yield user_calibration_folder()
+    yield files("lineament.zoo") / "calibration"
+
+
+def calibrated_spaces() -> tuple[str, ...]:
+    """Ids of all embedding spaces that have a record, sorted.
+
+    Raises:
+        ManifestError: a record with faults.
+    """
+    spaces = set()
+    for folder in _folders():
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            if entry.name.endswith(".toml"):
+                spaces.add(parse_calibration(entry.read_text(encoding="utf-8"), entry.name).space)
+    return tuple(sorted(spaces))
+
+
+def load_calibration(space: str) -> CalibrationRecord:
+    """The record of an embedding space: the user's own one, else the one of the package.
+
+    Args:
+        space: id of the embedding space.
+
+    Raises:
+        NotCalibrated: no record; lists the spaces that have one.
+        ManifestError: a record with faults, or one that lies under the name of another space.
+    """
+    for folder in _folders():
+        entry = folder / record_file_name(space)
+        if entry.is_file():
+            record = parse_calibration(entry.read_text(encoding="utf-8"), entry.name)
+            if record.space != space:
+                raise ManifestError(
+                    f"calibration record {entry.name} should be of space {space}, it says {record.space}; "
+                    "give the file the name of its own space"
+                )
+            return record
+    there = ", ".join(calibrated_spaces()) or "none"
+    raise NotCalibrated(
+        f"no calibration record for embedding space {space}; spaces with a record: {there}. "
+        f"Measure one with the calibrate command, or put its file into {user_calibration_folder()}"
+    )
