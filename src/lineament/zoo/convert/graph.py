@@ -57,6 +57,12 @@ class Graph:
         )
         return name
 
+    def rename(self, value: str, name: str) -> None:
+        """Call a value of the graph ``name`` everywhere."""
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                names[:] = [name if n == value else n for n in names]
+
     def conv(
         self,
         value: str,
