@@ -1,0 +1,178 @@
+"""The portable file of a gallery: a zip of uncompressed members, readable with any zip and NumPy reader.
+
+``manifest.json`` (format, version, space, dimension, calibration, created_s, subjects, samples),
+``samples.jsonl`` (one line a sample: subject_id, sample_id, source_sha256, created_s) and ``templates.npy``
+((N, D) little-endian float32, row i belongs to line i). No pickle; the zip's CRC-32 guards every member.
+"""
+
+import json
+import os
+import secrets
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from lineament.core.errors import (
+    EmbeddingSpaceMismatch,
+    GalleryCorrupt,
+    GalleryError,
+    GalleryNotFound,
+    InputError,
+)
+from lineament.gallery.schema import sync_folder
+from lineament.gallery.store import STORED, Row, Store
+from lineament.gallery.types import GallerySize, Imported, check_id, check_sha256
+
+FORMAT = "lineament-gallery"
+VERSION = 1
+MANIFEST, SAMPLES, TEMPLATES = "manifest.json", "samples.jsonl", "templates.npy"
+_MAX_LINE_BYTES = 16_384
+_MAX_MANIFEST_BYTES = 65_536
+_NORM_TOLERANCE = 1e-3
+
+
+def export(store: Store, space: str, path: Path) -> GallerySize:
+    """Write everything in ``store`` to ``path``; the name appears when the file is complete and on the disk."""
+    if path.exists():
+        raise GalleryError(f"{path} exists; choose another name or remove it first")
+    if not path.parent.is_dir():
+        raise GalleryError(f"the folder {path.parent} does not exist; make it first")
+    size = store.size()
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "space": space,
+        "dimension": store.dimension(),
+        "calibration": store.calibration(),
+        "created_s": store.created_s(),
+        "subjects": size.subjects,
+        "samples": size.samples,
+    }
+    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            _write(file, manifest, store)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise GalleryError(
+            f"{path} could not be written ({error.strerror}); check the folder and its space"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return size
+
+
+def _write(file: IO[bytes], manifest: dict[str, Any], store: Store) -> None:
+    # The zip module writes one member at a time, the store gives both kinds of data in one pass.
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive, tempfile.TemporaryFile() as lines:
+        archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
+        with archive.open(TEMPLATES, "w", force_zip64=True) as templates:
+            shape = (manifest["samples"], manifest["dimension"] or 0)
+            header = {"descr": STORED.str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(templates, header)
+            for row in store.rows():
+                templates.write(row.vector.tobytes())
+                lines.write(_line(row))
+        lines.seek(0)
+        with archive.open(SAMPLES, "w", force_zip64=True) as samples:
+            while block := lines.read(1 << 20):
+                samples.write(block)
+
+
+def _line(row: Row) -> bytes:
+    names = {
+        "subject_id": row.subject_id,
+        "sample_id": row.sample_id,
+        "source_sha256": row.source_sha256,
+        "created_s": row.created_s,
+    }
+    return json.dumps(names, ensure_ascii=False).encode() + b"\n"
+
+
+def import_(store: Store, space: str, path: Path) -> Imported:
+    """Insert everything of the file at ``path``; the caller's transaction undoes it when this raises."""
+    if not path.is_file():
+        raise GalleryNotFound(f"no exported gallery at {path}; check the name")
+    before = store.size()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = _read_manifest(archive)
+            if manifest["space"] != space:
+                raise EmbeddingSpaceMismatch(
+                    f"{path} holds templates of {manifest['space']}, the gallery those of {space}; "
+                    "import it into a gallery of its space"
+                )
+            if manifest["samples"]:
+                store.require_dimension(manifest["dimension"])
+            for position, row in enumerate(_rows(archive, manifest)):
+                store.insert(row, position)
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, InputError) as error:
+        raise GalleryCorrupt(
+            f"{path} is not a sound export ({error}); nothing was imported, export it anew"
+        ) from error
+    if not store.calibration():
+        store.set_calibration(manifest["calibration"])
+    after = store.size()
+    return Imported(after.subjects - before.subjects, after.samples - before.samples)
+
+
+def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
+    # Stored members cannot unfold into more than the file holds.
+    if any(
+        archive.getinfo(name).compress_type != zipfile.ZIP_STORED for name in (MANIFEST, SAMPLES, TEMPLATES)
+    ):
+        raise ValueError("its members are compressed, expected stored ones")
+    with archive.open(MANIFEST) as file:
+        manifest = json.loads(file.read(_MAX_MANIFEST_BYTES))
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ValueError(f'its manifest does not say "{FORMAT}"')
+    if manifest.get("version") != VERSION:
+        raise ValueError(f"its version is {manifest.get('version')}, this program reads {VERSION}")
+    types = {"space": str, "calibration": str, "samples": int}
+    wrong = [name for name, kind in types.items() if not isinstance(manifest.get(name), kind)]
+    if manifest.get("samples") and not isinstance(manifest.get("dimension"), int):
+        wrong.append("dimension")
+    if wrong:
+        raise ValueError(f"its manifest lacks {', '.join(wrong)}")
+    return manifest
+
+
+def _rows(archive: zipfile.ZipFile, manifest: dict[str, Any]) -> Iterator[Row]:
+    count, dimension = manifest["samples"], manifest["dimension"] or 0
+    with archive.open(SAMPLES) as lines, archive.open(TEMPLATES) as templates:
+        if np.lib.format.read_magic(templates) != (1, 0):
+            raise ValueError("its templates are not of NumPy format 1.0")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(templates)
+        if shape != (count, dimension) or fortran or dtype != STORED:
+            raise ValueError(f"its templates are {shape} {dtype}, expected {(count, dimension)} float32")
+        for _ in range(count):
+            yield _row(
+                lines.readline(_MAX_LINE_BYTES), templates.read(dimension * STORED.itemsize), dimension
+            )
+        # Reading to the end makes the zip reader compare the checksums.
+        if lines.read(1) or templates.read(1):
+            raise ValueError("it holds more than its manifest says")
+
+
+def _row(line: bytes, blob: bytes, dimension: int) -> Row:
+    values = json.loads(line)
+    if len(blob) != dimension * STORED.itemsize:
+        raise ValueError("its templates end too early")
+    vector = np.frombuffer(blob, STORED)
+    norm = float(np.linalg.norm(vector))
+    if not abs(norm - 1.0) < _NORM_TOLERANCE:
+        raise ValueError(f"a template has norm {norm:.4f}, expected 1")
+    return Row(
+        check_id(values["subject_id"], "subject id"),
+        check_id(values["sample_id"], "sample id"),
+        vector,
+        check_sha256(values["source_sha256"]),
+        float(values["created_s"]),
+    )
