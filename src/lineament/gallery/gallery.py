@@ -6,18 +6,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
-from lineament.core.arrays import FloatArray, check_floats
-from lineament.core.errors import BadArray, EmbeddingSpaceMismatch, GalleryError
+from lineament.core.arrays import FloatArray
+from lineament.core.errors import EmbeddingSpaceMismatch, GalleryError
 from lineament.core.types import Candidate, Embedding, Identification, OperatingPoint
 from lineament.gallery import transfer
 from lineament.gallery.check import find_faults
-from lineament.gallery.index import TemplateCache, normalised
-from lineament.gallery.ranking import nearest_conflict, ranked
+from lineament.gallery.conflict import nearest_conflict
 from lineament.gallery.schema import SCHEMA_VERSION, explained, open_connection
+from lineament.gallery.search import Searcher
 from lineament.gallery.store import Refused, Row, Store, new_row
 from lineament.gallery.types import (
     Enrolled,
@@ -31,8 +30,6 @@ from lineament.gallery.types import (
     SubjectSummary,
     check_id,
 )
-
-_QUERIES_AT_ONCE = 256
 
 
 class Gallery:
@@ -51,8 +48,7 @@ class Gallery:
         self._space = space
         self._connection = connection
         self._store = Store(connection)
-        self._threads = threads
-        self._cache: TemplateCache | None = None
+        self._searcher = Searcher(self._store, threads)
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._closed = False
@@ -92,16 +88,15 @@ class Gallery:
     def __enter__(self) -> "Gallery":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
         with self._lock:
             if not self._closed:
-                self._closed, self._cache = True, None
+                self._closed = True
+                self._searcher.forget()
                 self._store.close()
 
     @property
@@ -173,7 +168,7 @@ class Gallery:
         if conflict_threshold is not None:
             # Reading a large gallery takes seconds; other writers need not wait for that.
             with self._transaction(write=False):
-                self._fresh_cache()
+                self._searcher.refresh()
         try:
             with self._transaction(write=True):
                 self._store.require_dimension(rows[0].vector.size)
@@ -188,7 +183,7 @@ class Gallery:
         for position, row in enumerate(rows):
             self._store.require_new(row, position)
         vectors = np.stack([row.vector for row in rows])
-        conflict = nearest_conflict(rows, self._search(vectors, 2, exact=False), threshold)
+        conflict = nearest_conflict(rows, self._searcher.search(vectors, 2, exact=False), threshold)
         if conflict is not None:
             raise Refused(conflict)
 
@@ -214,11 +209,8 @@ class Gallery:
             BadArray: not (Q, D) float32, or a vector that has no direction.
             EmbeddingSpaceMismatch: the gallery's templates have another length.
         """
-        check_floats(vectors, (None, None), "vectors")
-        if max_candidates < 1:
-            raise ValueError(f"max_candidates must be at least 1, got {max_candidates}")
         with self._transaction(write=False):
-            return self._search(vectors, max_candidates, exact)
+            return self._searcher.search(vectors, max_candidates, exact)
 
     def identify(
         self,
@@ -242,11 +234,9 @@ class Gallery:
             EmbeddingSpaceMismatch: the embedding is of another space.
         """
         self._require_space(embedding)
-        if max_candidates < 1:
-            raise ValueError(f"max_candidates must be at least 1, got {max_candidates}")
         with self._transaction(write=False):
-            (found,) = self._search(embedding.vector[None], max_candidates, exact)
-            searched = self._cache.live if self._cache is not None else 0
+            (found,) = self._searcher.search(embedding.vector[None], max_candidates, exact)
+            searched = self._searcher.searched
         return Identification(
             candidates=tuple(c for c in found if c.similarity >= point.threshold),
             nearest=found[0] if found else None,
@@ -254,36 +244,6 @@ class Gallery:
             gallery_size=searched,
             point=point,
         )
-
-    def _search(self, vectors: FloatArray, want: int, exact: bool) -> list[tuple[Candidate, ...]]:
-        cache = self._fresh_cache()
-        dimension = self._store.dimension()
-        if cache is None:
-            return [()] * len(vectors)
-        if vectors.shape[1] != dimension:
-            raise EmbeddingSpaceMismatch(
-                f"the gallery holds templates of {dimension} values, got {vectors.shape[1]}; "
-                "use the pipeline that made them"
-            )
-        norms = np.linalg.norm(vectors, axis=1)
-        if not np.all(np.isfinite(norms) & (norms > 0)):
-            raise BadArray("vectors must be finite and not zero; embed the picture anew")
-        result: list[tuple[Candidate, ...]] = []
-        for start in range(0, len(vectors), _QUERIES_AT_ONCE):
-            part = vectors[start : start + _QUERIES_AT_ONCE]
-            result += ranked(self._store, part, cache.shortlist(normalised(part), want, exact), want)
-        return result
-
-    def _fresh_cache(self) -> TemplateCache | None:
-        dimension = self._store.dimension()
-        if dimension is None:
-            return None
-        if self._cache is None or self._cache.worn:
-            self._cache = None
-            self._cache = TemplateCache(self._store, dimension, self._threads)
-        else:
-            self._cache.refresh(self._store)
-        return self._cache
 
     # Looking
 

@@ -1,44 +1,15 @@
-"""From shortlists of samples to ranked subjects, by the stored float32 templates."""
+"""The identity-conflict check: does a sample that is to be enrolled resemble somebody else?"""
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lineament.core.arrays import FloatArray
 from lineament.core.types import Candidate
 from lineament.gallery.index import normalised
-from lineament.gallery.store import Row, Store, StoredTemplate
+from lineament.gallery.store import Row
 from lineament.gallery.types import EnrollmentRefusal, EnrollmentRefusalKind
 
 _ROWS_AT_ONCE = 1024
-
-
-def ranked(
-    store: Store, queries: FloatArray, shortlists: Sequence[NDArray[np.int64]], want: int
-) -> list[tuple[Candidate, ...]]:
-    """For each of (Q, D) queries its ``want`` best subjects among the short-listed samples, in double precision."""
-    numbers = np.unique(np.concatenate(shortlists)) if shortlists else np.empty(0, np.int64)
-    stored = store.templates(numbers.tolist())
-    return [
-        _rank(query, [stored[n] for n in np.sort(near)], want)
-        for query, near in zip(queries, shortlists, strict=True)
-    ]
-
-
-def _rank(query: FloatArray, near: list[StoredTemplate], want: int) -> tuple[Candidate, ...]:
-    if not near:
-        return ()
-    vectors = np.stack([template.vector for template in near]).astype(np.float64)
-    probe = query.astype(np.float64)
-    similarities = vectors @ probe / np.sqrt((vectors * vectors).sum(1) * (probe @ probe))
-    best: dict[str, tuple[float, str]] = {}
-    for i in np.argsort(-similarities, kind="stable"):
-        best.setdefault(near[i].subject_id, (float(np.clip(similarities[i], -1.0, 1.0)), near[i].sample_id))
-    return tuple(
-        Candidate(rank, subject_id, similarity, sample_id)
-        for rank, (subject_id, (similarity, sample_id)) in enumerate(list(best.items())[:want], start=1)
-    )
 
 
 def nearest_conflict(

@@ -1,0 +1,102 @@
+"""From vectors to ranked subjects: keeps the cache fresh, short-lists samples, compares stored templates."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.core.arrays import FloatArray, check_floats
+from lineament.core.errors import BadArray, EmbeddingSpaceMismatch
+from lineament.core.types import Candidate
+from lineament.gallery.index import TemplateCache, normalised
+from lineament.gallery.store import Store, StoredTemplate
+
+_QUERIES_AT_ONCE = 256
+
+
+class Searcher:
+    """Searches one store; every call belongs inside a transaction of that store.
+
+    Args:
+        store: what to search.
+        threads: of the coarse scan in a large gallery.
+    """
+
+    def __init__(self, store: Store, threads: int) -> None:
+        self._store = store
+        self._threads = threads
+        self._cache: TemplateCache | None = None
+
+    def refresh(self) -> TemplateCache | None:
+        """The cache as of this transaction; None while the gallery has never held a template.
+
+        Call it before the transaction changes anything: the cache must not learn what may be undone.
+        """
+        dimension = self._store.dimension()
+        if dimension is None:
+            return None
+        if self._cache is None or self._cache.worn:
+            self._cache = None
+            self._cache = TemplateCache(self._store, dimension, self._threads)
+        else:
+            self._cache.refresh(self._store)
+        return self._cache
+
+    def forget(self) -> None:
+        """Free the cache."""
+        self._cache = None
+
+    @property
+    def searched(self) -> int:
+        """Templates that the last search looked at."""
+        return 0 if self._cache is None else self._cache.live
+
+    def search(self, vectors: FloatArray, want: int, exact: bool) -> list[tuple[Candidate, ...]]:
+        """The ``want`` best subjects of each of (Q, D) vectors.
+
+        Raises:
+            EmbeddingSpaceMismatch: the stored templates have another length.
+            BadArray: not (Q, D) float32, or a vector without direction.
+        """
+        check_floats(vectors, (None, None), "vectors")
+        if want < 1:
+            raise ValueError(f"max_candidates must be at least 1, got {want}")
+        norms = np.linalg.norm(vectors, axis=1)
+        if not np.all(np.isfinite(norms) & (norms > 0)):
+            raise BadArray("vectors must be finite and not zero; embed the picture anew")
+        cache = self.refresh()
+        if cache is None:
+            return [()] * len(vectors)
+        dimension = self._store.dimension()
+        if vectors.shape[1] != dimension:
+            raise EmbeddingSpaceMismatch(
+                f"the gallery holds templates of {dimension} values, got {vectors.shape[1]}; "
+                "use the pipeline that made them"
+            )
+        result: list[tuple[Candidate, ...]] = []
+        for start in range(0, len(vectors), _QUERIES_AT_ONCE):
+            part = vectors[start : start + _QUERIES_AT_ONCE]
+            result += self._ranked(part, cache.shortlist(normalised(part), want, exact), want)
+        return result
+
+    def _ranked(
+        self, queries: FloatArray, shortlists: list[NDArray[np.int64]], want: int
+    ) -> list[tuple[Candidate, ...]]:
+        stored = self._store.templates(np.unique(np.concatenate(shortlists)).tolist())
+        return [
+            _rank(query, [stored[number] for number in np.sort(near)], want)
+            for query, near in zip(queries, shortlists, strict=True)
+        ]
+
+
+def _rank(query: FloatArray, near: list[StoredTemplate], want: int) -> tuple[Candidate, ...]:
+    if not near:
+        return ()
+    vectors = np.stack([template.vector for template in near]).astype(np.float64)
+    probe = query.astype(np.float64)
+    similarities = vectors @ probe / np.sqrt((vectors * vectors).sum(1) * (probe @ probe))
+    best: dict[str, tuple[float, str]] = {}
+    for i in np.argsort(-similarities, kind="stable"):
+        best.setdefault(near[i].subject_id, (float(np.clip(similarities[i], -1.0, 1.0)), near[i].sample_id))
+    return tuple(
+        Candidate(rank, subject_id, similarity, sample_id)
+        for rank, (subject_id, (similarity, sample_id)) in enumerate(list(best.items())[:want], start=1)
+    )
