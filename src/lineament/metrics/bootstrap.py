@@ -83,6 +83,9 @@ class Resampling:
             raise ValueError(f"an interval needs at least 100 bootstrap replicates, got {self.replicates}")
 
 
+DEFAULT_RESAMPLING = Resampling()
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A two-sided 95 % percentile interval."""

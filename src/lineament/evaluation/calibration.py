@@ -1,0 +1,99 @@
+"""Fit a calibration record: thresholds by false match rate, each with the interval that its subjects allow."""
+
+import math
+
+import numpy as np
+
+from lineament.core.errors import DataError
+from lineament.metrics.bootstrap import DEFAULT_RESAMPLING, PairScores, Resampling, bootstrap_fnmr_at_fmr
+from lineament.metrics.verification import fnmr_at_fmr
+from lineament.zoo.calibration import MIN_FALSE_MATCHES, CalibrationData, CalibrationRecord, CalibrationRow
+
+STEPS_PER_DECADE = 20
+LARGEST_FMR = 0.1
+
+
+def supported_rates(n_nonmated: int) -> tuple[float, ...]:
+    """The grid of a record: twenty rates a decade from 0.1 down to thirty expected false matches.
+
+    Args:
+        n_nonmated: number of non-mated comparisons.
+
+    Returns: falling rates, fractions of six digits; empty when not even 0.1 is supported.
+    """
+    rates = []
+    for step in range(STEPS_PER_DECADE * 12):
+        rate = float(f"{LARGEST_FMR * 10 ** (-step / STEPS_PER_DECADE):.6g}")
+        if rate * n_nonmated < MIN_FALSE_MATCHES * (1 - 1e-9):
+            break
+        rates.append(rate)
+    return tuple(rates)
+
+
+def fit_calibration(
+    pairs: PairScores,
+    *,
+    name: str,
+    space: str,
+    data: tuple[CalibrationData, ...],
+    protocol: str,
+    n_images: int,
+    plan: Resampling = DEFAULT_RESAMPLING,
+) -> CalibrationRecord:
+    """The record of an embedding space from comparisons with known subjects.
+
+    Args:
+        pairs: mated and non-mated comparisons; every non-mated pair of a set is best, as only their number
+            decides how small a rate can be supported.
+        name: name of the record.
+        space: id of the embedding space.
+        data: the data sets, with digests.
+        protocol: how the comparisons were made, in words.
+        n_images: pictures that took part.
+        plan: bootstrap over subjects of thresholds and FNMR.
+
+    Raises:
+        DataError: a kind of comparison is missing, there are fewer than 300 non-mated comparisons, or so few
+            subjects that a threshold has no finite interval.
+    """
+    same, different = pairs.scores[pairs.mated], pairs.scores[~pairs.mated]
+    rates = supported_rates(len(different))
+    if not len(same) or not rates:
+        raise DataError(
+            f"a calibration needs mated comparisons and at least {math.ceil(MIN_FALSE_MATCHES / LARGEST_FMR)} "
+            f"non-mated ones, got {len(same)} and {len(different)}"
+        )
+    replicates = bootstrap_fnmr_at_fmr(pairs, rates, plan)
+    if not np.isfinite(replicates.thresholds).all():
+        raise DataError(
+            f"{pairs.n_subjects} subjects are too few for an interval of the threshold: some resamples hold no "
+            "admissible similarity; bring more subjects"
+        )
+    rows = []
+    for column, rate in enumerate(rates):
+        point = fnmr_at_fmr(same, different, rate)
+        around, missed = replicates.threshold_interval(column), replicates.fnmr_interval(column)
+        rows.append(
+            CalibrationRow(
+                fmr=rate,
+                threshold=point.threshold,
+                low=around.low,
+                high=around.high,
+                fnmr=point.fnmr,
+                fnmr_low=missed.low,
+                fnmr_high=missed.high,
+            )
+        )
+    return CalibrationRecord(
+        name=name,
+        space=space,
+        protocol=protocol,
+        data=data,
+        n_subjects=pairs.n_subjects,
+        n_images=n_images,
+        n_mated=len(same),
+        n_nonmated=len(different),
+        seed=plan.seed,
+        replicates=plan.replicates,
+        rows=tuple(rows),
+    )

@@ -1,0 +1,319 @@
+"""The report of a 1:1 evaluation: accuracy over folds, error rates with intervals, failures to acquire."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.core.arrays import ScoreArray
+from lineament.core.errors import DataError
+from lineament.evaluation.jsonfile import dump_report, load_report
+from lineament.evaluation.machine import Machine, this_machine
+from lineament.evaluation.samples import SampleEmbeddings, pair_similarities
+from lineament.evaluation.trials import Trials
+from lineament.metrics.bootstrap import DEFAULT_RESAMPLING, PairScores, Resampling, bootstrap_fnmr_at_fmr
+from lineament.metrics.lfw import FoldAccuracy, accuracy_at, fold_accuracy, summarise_folds
+from lineament.metrics.verification import COUNT_RULE, MeasuredPoint, auc, eer_point, tar_at_far_protocol
+
+PROTOCOL_RATES = (1e-2, 1e-3)
+"""Rates at which the LFW literature quotes TAR."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsUsed:
+    """A weight file that took part: its name and the sha256 of its bytes."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SystemUsed:
+    """What was evaluated.
+
+    Attributes:
+        name: how tables and pictures call it.
+        weights: every weight file that took part.
+    """
+
+    name: str
+    weights: tuple[WeightsUsed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RatePoint:
+    """Error rates at one rate of the protocol.
+
+    Attributes:
+        asked: the false match rate of the protocol, a fraction.
+        threshold: smallest observed similarity that keeps it among the comparisons made.
+        fmr: false match rate reached.
+        false_matches: number of non-mated comparisons behind ``fmr``.
+        fnmr: false non-match rate of the comparisons made.
+        fnmr_low: lower end of its 95 % interval (subject bootstrap, threshold chosen anew).
+        fnmr_high: upper end of it.
+        far: false accept rate of the whole transaction: a refused picture is a rejection.
+        frr: false reject rate of the whole transaction: a refused picture is a rejection.
+    """
+
+    asked: float
+    threshold: float
+    fmr: float
+    false_matches: int
+    fnmr: float
+    fnmr_low: float
+    fnmr_high: float
+    far: float
+    frr: float
+
+    @property
+    def well_supported(self) -> bool:
+        """False when the point rests on fewer than ten false matches, and so is a protocol's only."""
+        return self.false_matches >= COUNT_RULE
+
+    def text(self) -> str:
+        """One line, ISO names first."""
+        note = "" if self.well_supported else f"; fewer than {COUNT_RULE} false matches, read the interval"
+        return (
+            f"FMR (FAR) {self.asked:g}: FNMR {self.fnmr:.4f} [{self.fnmr_low:.4f}, {self.fnmr_high:.4f}], "
+            f"TAR {1 - self.fnmr:.4f} [{1 - self.fnmr_high:.4f}, {1 - self.fnmr_low:.4f}], "
+            f"FRR {self.frr:.4f}, threshold {self.threshold:.4f}, {self.false_matches} false matches{note}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """Everything that one evaluation found, and what it rests on. Rates are fractions.
+
+    Attributes:
+        system: what was evaluated.
+        space: id of the embedding space.
+        dataset: name of the data.
+        protocol: which pairs, which pictures, which face, in words.
+        n_subjects: subjects in the trials.
+        n_samples: pictures in the trials.
+        n_mated: mated pairs of the trials.
+        n_nonmated: non-mated pairs of the trials.
+        n_mated_compared: mated pairs whose pictures both gave an embedding.
+        n_nonmated_compared: the same for non-mated pairs.
+        fta_rate: failure-to-acquire rate: refused pictures over all pictures.
+        refusals: refused pictures by reason.
+        folds: accuracy of the comparisons made; None for a protocol without folds.
+        folds_end_to_end: accuracy at the same thresholds when a pair with a refused picture counts as a
+            non-match: wrong when mated, right when not.
+        eer: equal error rate of the comparisons made.
+        eer_threshold: threshold at it.
+        auc: area under the ROC.
+        points: FNMR (TAR) at the rates of the protocol.
+        not_measurable: rates of the protocol below one false match.
+        replicates: bootstrap replicates behind the intervals.
+        seed: seed of the bootstrap.
+        machine: hardware and versions.
+        wall_s: time for reading, decoding and embedding, s.
+    """
+
+    system: SystemUsed
+    space: str
+    dataset: str
+    protocol: str
+    n_subjects: int
+    n_samples: int
+    n_mated: int
+    n_nonmated: int
+    n_mated_compared: int
+    n_nonmated_compared: int
+    fta_rate: float
+    refusals: dict[str, int]
+    folds: FoldAccuracy | None
+    folds_end_to_end: FoldAccuracy | None
+    eer: float
+    eer_threshold: float
+    auc: float
+    points: tuple[RatePoint, ...]
+    not_measurable: tuple[float, ...]
+    replicates: int
+    seed: int
+    machine: Machine
+    wall_s: float
+
+    def to_json(self) -> str:
+        """The report as JSON."""
+        return dump_report(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> "VerificationReport":
+        """The report that :meth:`to_json` wrote.
+
+        Raises:
+            DataError: not such a report.
+        """
+        return load_report(cls, text)
+
+    def text(self) -> str:
+        """The report for people, a few lines; ISO names with TAR, FAR, FRR and EER beside them."""
+        refused = ", ".join(f"{reason} {count}" for reason, count in self.refusals.items())
+        lines = [
+            f"{self.system.name} on {self.dataset}: {self.protocol}",
+            f"{self.n_mated:,} mated and {self.n_nonmated:,} non-mated pairs, {self.n_samples:,} pictures, "
+            f"{self.n_subjects:,} subjects; failure to acquire {self.fta_rate:.4f}"
+            + (f" ({refused})" if refused else ""),
+        ]
+        for name, folds in (("accuracy", self.folds), ("accuracy end to end", self.folds_end_to_end)):
+            if folds is not None:
+                lines.append(
+                    f"{name} {folds.accuracy:.4f} +- {folds.standard_error:.4f} (standard error, "
+                    f"{len(folds.fold_accuracies)} folds)"
+                )
+        lines.append(f"EER {self.eer:.4f} at threshold {self.eer_threshold:.4f}, AUC {self.auc:.5f}")
+        lines += [point.text() for point in self.points]
+        lines += [
+            f"FMR (FAR) {rate:g}: below one false match, not measurable" for rate in self.not_measurable
+        ]
+        lines.append(
+            f"95 % intervals: {self.replicates} replicates of resampled subjects, seed {self.seed}; space {self.space}"
+        )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredTrials:
+    """Similarities of a trial list.
+
+    Attributes:
+        trials: the comparisons.
+        scores: (P,) float64 similarities; -inf for a pair with a refused picture.
+    """
+
+    trials: Trials
+    scores: ScoreArray
+
+    @property
+    def compared(self) -> NDArray[np.bool_]:
+        """(P,) True where both pictures gave an embedding."""
+        return np.asarray(self.scores > -math.inf)
+
+    def by_subject(self) -> PairScores:
+        """The comparisons that were made, with their subjects.
+
+        Raises:
+            ValueError: no comparison was made.
+        """
+        number, made = self.trials.subject_of_sample, self.compared
+        a, b = self.trials.pairs[made].T
+        return PairScores(self.scores[made], number[a], number[b])
+
+
+def score_trials(trials: Trials, samples: SampleEmbeddings) -> ScoredTrials:
+    """Similarity of every pair of the trials.
+
+    Args:
+        trials: the comparisons.
+        samples: one row for each of ``trials.samples``.
+    """
+    if len(samples.acquired) != len(trials.samples):
+        raise ValueError(f"{len(trials.samples)} samples need as many rows, got {len(samples.acquired)}")
+    scores = pair_similarities(samples.vectors, trials.pairs)
+    scores[~samples.acquired[trials.pairs].all(axis=1)] = -math.inf
+    return ScoredTrials(trials, scores)
+
+
+def _accuracies(scored: ScoredTrials) -> tuple[FoldAccuracy | None, FoldAccuracy | None]:
+    """Accuracy over the comparisons made, and over all pairs at the same thresholds."""
+    trials, made = scored.trials, scored.compared
+    if trials.n_folds < 2:
+        return None, None
+    mated = trials.mated
+    folds = fold_accuracy(scored.scores[made], mated[made], trials.folds[made])
+    whole = accuracy_at(scored.scores, mated, trials.folds, folds.fold_thresholds)
+    return folds, summarise_folds(whole, folds.fold_thresholds)
+
+
+def _points(
+    scored: ScoredTrials, pairs: PairScores, rates: Sequence[float], plan: Resampling
+) -> tuple[RatePoint, ...]:
+    if not rates:
+        return ()
+    mated = pairs.mated
+    n_mated = int(scored.trials.mated.sum())
+    n_nonmated = len(scored.trials.pairs) - n_mated
+    intervals = bootstrap_fnmr_at_fmr(pairs, rates, plan)
+
+    def point(column: int, rate: float) -> RatePoint:
+        found: MeasuredPoint = tar_at_far_protocol(pairs.scores[mated], pairs.scores[~mated], rate)
+        interval = intervals.fnmr_interval(column)
+        return RatePoint(
+            asked=rate,
+            threshold=found.threshold,
+            fmr=found.fmr,
+            false_matches=found.false_matches,
+            fnmr=found.fnmr,
+            fnmr_low=interval.low,
+            fnmr_high=interval.high,
+            far=found.false_matches / n_nonmated,
+            frr=1 - round(found.tar * found.n_mated) / n_mated,
+        )
+
+    return tuple(point(column, rate) for column, rate in enumerate(rates))
+
+
+def verification_report(
+    scored: ScoredTrials,
+    samples: SampleEmbeddings,
+    system: SystemUsed,
+    dataset: str,
+    protocol: str,
+    plan: Resampling = DEFAULT_RESAMPLING,
+) -> VerificationReport:
+    """Measure a system on scored trials.
+
+    Args:
+        scored: the comparisons and their similarities (:func:`score_trials`).
+        samples: the embeddings behind them.
+        system: what made them.
+        dataset: name of the data.
+        protocol: how the pictures were treated, in words; what is compared is added from the trials.
+        plan: bootstrap of the intervals.
+
+    Raises:
+        DataError: no mated or no non-mated comparison could be made.
+    """
+    trials, made = scored.trials, scored.compared
+    mated = trials.mated
+    n_mated_compared, n_nonmated_compared = int((mated & made).sum()), int((~mated & made).sum())
+    if not n_mated_compared or not n_nonmated_compared:
+        raise DataError(
+            f"{dataset}: error rates need mated and non-mated comparisons, "
+            f"{n_mated_compared} and {n_nonmated_compared} could be made of {len(mated)} pairs"
+        )
+    pairs = scored.by_subject()
+    same, different = pairs.scores[pairs.mated], pairs.scores[~pairs.mated]
+    equal = eer_point(same, different)
+    measurable = [rate for rate in PROTOCOL_RATES if rate * n_nonmated_compared >= 1]
+    folds, folds_end_to_end = _accuracies(scored)
+    return VerificationReport(
+        system=system,
+        space=samples.space,
+        dataset=dataset,
+        protocol=f"{trials.protocol}; {protocol}",
+        n_subjects=len(set(trials.subjects)),
+        n_samples=len(trials.samples),
+        n_mated=int(mated.sum()),
+        n_nonmated=int((~mated).sum()),
+        n_mated_compared=n_mated_compared,
+        n_nonmated_compared=n_nonmated_compared,
+        fta_rate=samples.fta_rate,
+        refusals=samples.refusals,
+        folds=folds,
+        folds_end_to_end=folds_end_to_end,
+        eer=(equal.fmr + equal.fnmr) / 2,
+        eer_threshold=equal.threshold,
+        auc=auc(same, different),
+        points=_points(scored, pairs, measurable, plan),
+        not_measurable=tuple(rate for rate in PROTOCOL_RATES if rate not in measurable),
+        replicates=plan.replicates,
+        seed=plan.seed,
+        machine=this_machine(),
+        wall_s=samples.wall_s,
+    )
