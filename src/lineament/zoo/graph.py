@@ -77,4 +77,5 @@ def prepare(data: bytes) -> bytes:
     model = onnx.load_from_string(data)
     if rewrite_prelu(model):
         del model.graph.value_info[:]
-    return model.SerializeToString(deterministic=True)
+    prepared: bytes = model.SerializeToString(deterministic=True)
+    return prepared

@@ -28,12 +28,14 @@ class Attempts:
     def error(self, manifest: Manifest, weight: Weight) -> WeightsMissing | WeightsCorrupt:
         """The error that gathers all attempts and says what to do next."""
         said = "".join(f"\n  - {line}" for line in self.lines)
+        fetch = f'run "lineament models fetch {manifest.name}" where a source can be reached, or ' * bool(
+            weight.sources
+        )
         step = (
-            f'run "lineament models fetch {manifest.name}" on a machine with access, or put {weight.file} '
-            f"(sha256 {weight.sha256}) into a folder and set LINEAMENT_WEIGHTS to it"
+            f"{fetch}put {weight.file} (sha256 {weight.sha256}) into a folder and set LINEAMENT_WEIGHTS to it"
         )
         kind = WeightsCorrupt if self.wrong_digest else WeightsMissing
-        return kind(f"weights for {manifest.name}: no source could give {weight.file}:{said}\n  {step}")
+        return kind(f"weights for {manifest.name}: no source could give {weight.file}:{said}\n  next: {step}")
 
 
 def find_local(weight: Weight, options: FetchOptions, attempts: Attempts | None = None) -> Path | None:
