@@ -1,7 +1,7 @@
 """Encoded pictures to upright RGB pixels.
 
-One decoder, Pillow, does all formats: it reports damage as exceptions and writes nothing to the error stream, and
-with the pixels taken out in bands it is within 15 % of OpenCV on large JPEGs.
+One decoder, Pillow, does all formats. OpenCV gives the same pixels of a JPEG in 0.65 to 0.9 of the time, but its
+codecs write to the process's error stream, which no thread-safe code can prevent, and know fewer kinds of files.
 
 Colour profiles are ignored, as they were when recognition networks were trained; CMYK is converted by the plain
 formula. Transparency is laid on white, the paper that cut-out portraits are meant for. 16-bit samples are scaled to

@@ -6,7 +6,7 @@ from PIL import Image as PillowImage
 
 from lineament.core.arrays import ImageArray
 
-_BAND_BYTES = 2**20
+_BAND_BYTES = 2**18
 
 
 def to_rgb(picture: PillowImage.Image) -> ImageArray:
@@ -40,7 +40,7 @@ def _grey_to_rgb(grey: ImageArray) -> ImageArray:
 
 
 def _take(picture: PillowImage.Image, channels: int) -> ImageArray:
-    """Copy pixels out in bands: ``numpy.asarray`` takes nearly as long as decoding, mostly for fresh memory."""
+    """Copy pixels out in bands: of a 12-megapixel picture ``numpy.asarray`` takes nearly as long as decoding."""
     width, height = picture.size
     flat = np.empty(height * width * channels, np.uint8)
     rows = max(1, _BAND_BYTES // (width * channels))
