@@ -7,7 +7,7 @@ import numpy as np
 
 from lineament.core.arrays import ImageArray, check_image
 
-PIXELS_PER_RUN = 2_000_000
+PIXELS_PER_RUN = 1_000_000
 """Padded pixels in one run, so that a long list of pictures does not need a large memory."""
 
 
