@@ -17,7 +17,7 @@ from lineament.gallery.check import find_faults
 from lineament.gallery.conflict import nearest_conflict
 from lineament.gallery.schema import SCHEMA_VERSION, explained, open_connection
 from lineament.gallery.search import Searcher
-from lineament.gallery.store import Refused, Row, Store, new_row
+from lineament.gallery.store import Refused, Row, Store, new_row, space_mismatch
 from lineament.gallery.types import (
     Enrolled,
     EnrollmentRefusal,
@@ -396,7 +396,4 @@ class Gallery:
 
     def _require_space(self, embedding: Embedding) -> None:
         if embedding.space != self._space:
-            raise EmbeddingSpaceMismatch(
-                f"the gallery holds templates of {self._space}, got one of {embedding.space}; "
-                "use the pipeline that made them"
-            )
+            raise space_mismatch(self._space, embedding.space)

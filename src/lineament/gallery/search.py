@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineament.core.arrays import FloatArray, check_floats
-from lineament.core.errors import BadArray, EmbeddingSpaceMismatch
+from lineament.core.errors import BadArray
 from lineament.core.types import Candidate
 from lineament.gallery.index import TemplateCache, normalised
-from lineament.gallery.store import Store, StoredTemplate
+from lineament.gallery.store import Store, StoredTemplate, space_mismatch
 
 _QUERIES_AT_ONCE = 256
 
@@ -67,10 +67,7 @@ class Searcher:
             return [()] * len(vectors)
         dimension = self._store.dimension()
         if vectors.shape[1] != dimension:
-            raise EmbeddingSpaceMismatch(
-                f"the gallery holds templates of {dimension} values, got {vectors.shape[1]}; "
-                "use the pipeline that made them"
-            )
+            raise space_mismatch(f"{dimension} values", f"{vectors.shape[1]} values")
         result: list[tuple[Candidate, ...]] = []
         for start in range(0, len(vectors), _QUERIES_AT_ONCE):
             part = vectors[start : start + _QUERIES_AT_ONCE]

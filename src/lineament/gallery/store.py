@@ -62,6 +62,13 @@ def new_row(subject_id: str, sample_id: str | None, vector: FloatArray, source_s
     return Row(subject_id, sample_id or f"sample-{secrets.token_hex(8)}", vector, source_sha256, time.time())
 
 
+def space_mismatch(held: str, offered: str) -> EmbeddingSpaceMismatch:
+    """The error for templates that cannot be compared with those of the gallery."""
+    return EmbeddingSpaceMismatch(
+        f"the gallery holds templates of {held}, got {offered}; use the pipeline that made them"
+    )
+
+
 def cosine(a: FloatArray, b: FloatArray) -> float:
     """Cosine similarity of two vectors in double precision, in [-1, 1]."""
     x, y = a.astype(np.float64), b.astype(np.float64)
@@ -120,9 +127,7 @@ class Store:
         if known is None:
             self._connection.execute("UPDATE gallery SET dimension = ?", (dimension,))
         elif known != dimension:
-            raise EmbeddingSpaceMismatch(
-                f"the gallery holds templates of {known} values, got {dimension}; use the pipeline that made them"
-            )
+            raise space_mismatch(f"{known} values", f"{dimension} values")
 
     def calibration(self) -> str:
         """Name of the calibration record in use."""
