@@ -44,7 +44,7 @@ def test_the_box_ends_at_the_chin_and_within_the_hair(seed):
     plain = draw_scene(300, 300, []).pixels.astype(int)
     face = draw_face(300, seed)
     rows, columns = np.nonzero(np.abs(face.pixels - plain).sum(-1))
-    assert face.box[3] == pytest.approx(rows.max(), abs=1)
+    assert face.box[3] == pytest.approx(rows.max(), abs=1.5)  # the soft edge
     assert columns.min() < face.box[0] < face.box[2] < columns.max()
 
 
