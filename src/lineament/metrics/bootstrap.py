@@ -172,7 +172,7 @@ def _total_weights(pairs: _Sorted, counts: NDArray[np.float64]) -> NDArray[np.in
 
 def _draw(
     mated: _Sorted, nonmated: _Sorted, n_subjects: int, plan: Resampling
-) -> Iterator[tuple[NDArray[np.int64], int, int]]:
+) -> Iterator[tuple[NDArray[np.int32], int, int]]:
     """Subject counts of each replicate, with the total mated and non-mated weight, both above zero."""
     rng = np.random.default_rng(plan.seed)
     per_subject = np.bincount(mated.a, minlength=n_subjects).astype(np.float64)
@@ -191,35 +191,45 @@ def _draw(
         for row, n_mated, n_nonmated in zip(block, mated_totals, nonmated_totals, strict=True):
             if n_mated and n_nonmated and made < plan.replicates:
                 made += 1
-                yield row, int(n_mated), int(n_nonmated)
+                yield row.astype(np.int32), int(n_mated), int(n_nonmated)
+
+
+def _next_above(
+    scores: ScoreArray, matched: NDArray[np.int64], limits: ScoreArray
+) -> tuple[ScoreArray, NDArray[np.int64]]:
+    """For each limit: the next larger score of positive weight (or +inf), and the weight above the limit.
+
+    Args:
+        scores: falling scores.
+        matched: running sum of their weights.
+        limits: where to look.
+    """
+    above = len(scores) - np.searchsorted(scores[::-1], limits, side="right")
+    weight = np.concatenate([[0], matched])[above]
+    # The running sum reaches the weight above the limit first at the last score that has any weight.
+    last = np.searchsorted(matched, weight, side="left")
+    return np.where(weight > 0, scores[np.minimum(last, len(scores) - 1)], math.inf), weight
 
 
 def _weighted_limits(
-    nonmated: _Sorted, counts: NDArray[np.int64], allowed: NDArray[np.int64], head: int
+    nonmated: _Sorted, counts: NDArray[np.int32], allowed: NDArray[np.int64], head: int
 ) -> tuple[ScoreArray, ScoreArray]:
     """For each allowed weight: the largest inadmissible score, and the next larger score of positive weight."""
-    top = slice(0, head)
-    weights = counts[nonmated.a[top]] * counts[nonmated.b[top]]
-    present = np.flatnonzero(weights)
-    scores, matched = nonmated.scores[present], np.cumsum(weights[present])
-    if matched.size == 0 or (head < len(nonmated.scores) and matched[-1] <= allowed.max()):
+    matched = np.cumsum(counts[nonmated.a[:head]] * counts[nonmated.b[:head]], dtype=np.int64)
+    if head < len(nonmated.scores) and matched[-1] <= allowed.max():
         return _weighted_limits(nonmated, counts, allowed, min(2 * head, len(nonmated.scores)))
-    place = np.searchsorted(matched, allowed, side="right")
-    limits = np.append(scores, -math.inf)[place]
-    first_of_tie = np.searchsorted(-scores, -limits, side="left")
-    return limits, np.concatenate([[math.inf], scores])[first_of_tie]
+    scores = nonmated.scores[:head]
+    limits = np.append(scores, -math.inf)[np.searchsorted(matched, allowed, side="right")]
+    return limits, _next_above(scores, matched, limits)[0]
 
 
 def _at_limits(
-    mated: _Sorted, counts: NDArray[np.int64], limits: ScoreArray
+    mated: _Sorted, counts: NDArray[np.int32], limits: ScoreArray
 ) -> tuple[ScoreArray, NDArray[np.int64]]:
     """For each limit: the next larger mated score of positive weight, and the mated weight up to the limit."""
-    weights = counts[mated.a]
-    present = np.flatnonzero(weights)
-    scores, matched = mated.scores[present], np.cumsum(weights[present])
-    above = np.searchsorted(-scores, -limits, side="left")
-    accepted = np.concatenate([[0], matched])[above]
-    return np.concatenate([[math.inf], scores])[above], matched[-1] - accepted
+    matched = np.cumsum(counts[mated.a], dtype=np.int64)
+    above, accepted = _next_above(mated.scores, matched, limits)
+    return above, matched[-1] - accepted
 
 
 def bootstrap_fnmr_at_fmr(pairs: PairScores, fmrs: Sequence[float], plan: Resampling) -> Replicates:

@@ -63,7 +63,7 @@ def test_replicates_equal_written_out_resamples(subjects, samples, steps):
 def test_weights_of_one_give_the_plain_point(seed, rate):
     pairs = all_pairs(np.random.default_rng(seed), 5, 3, steps=3)
     mated, nonmated, n = bootstrap._split(pairs)
-    ones = np.ones(n, np.int64)
+    ones = np.ones(n, np.int32)
     allowed = np.array([allowed_errors(rate, len(nonmated.scores))])
     limits, above = bootstrap._weighted_limits(nonmated, ones, allowed, 10)
     above_mated, rejected = bootstrap._at_limits(mated, ones, limits)

@@ -1,0 +1,161 @@
+"""Pictures of error rates: ROC, DET and similarity histograms. Needs the extra ``plots``."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineament.core.arrays import ScoreArray
+from lineament.core.errors import ConfigError
+from lineament.metrics.verification import roc
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours differ for every kind of colour blindness; line styles tell systems apart without colour.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
+_DET_TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.4)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Similarities of one system.
+
+    Attributes:
+        mated: (M,) float64.
+        nonmated: (N,) float64.
+    """
+
+    mated: ScoreArray
+    nonmated: ScoreArray
+
+
+def _figure() -> "tuple[Figure, Axes]":
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError(
+            'pictures of error rates need matplotlib, which is not installed: pip install "lineament[plots]"'
+        ) from error
+    figure = Figure(figsize=(6.4, 5.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.grid(visible=True, which="major", color="0.85", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=9)
+    return figure, axes
+
+
+def _line(index: int) -> dict[str, Any]:
+    return {
+        "color": _COLOURS[index % len(_COLOURS)],
+        "linestyle": _STYLES[index % len(_STYLES)],
+        "linewidth": 1.8,
+    }
+
+
+def plot_roc(path: Path, systems: Mapping[str, Scores]) -> None:
+    """ROC: true accept rate over false match rate on a logarithmic axis, several systems in one picture.
+
+    Args:
+        path: PNG to write.
+        systems: scores by name, in the order of the legend.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    figure, axes = _figure()
+    for index, (name, scores) in enumerate(systems.items()):
+        curve = roc(scores.mated, scores.nonmated)
+        seen = curve.fmr > 0
+        axes.step(curve.fmr[seen], 1 - curve.fnmr[seen], where="pre", label=name, **_line(index))
+    axes.set_xscale("log")
+    floor = min(1 / len(scores.nonmated) for scores in systems.values())
+    axes.set_xlim(10 ** math.floor(math.log10(floor) + 1e-9), 1)
+    axes.set_xlabel("false match rate (FAR)")
+    axes.set_ylabel("true accept rate (TAR = 1 - FNMR)")
+    axes.legend(loc="lower right", fontsize=9)
+    figure.savefig(path, format="png")
+
+
+def _probit(rates: ScoreArray | Sequence[float], count: int) -> NDArray[np.float64]:
+    """Normal deviates of rates, kept off 0 and 1 by half an error in ``count``."""
+    deviate = NormalDist().inv_cdf
+    clipped = np.clip(rates, 1 / (2 * count), 1 - 1 / (2 * count))
+    return np.array([deviate(float(rate)) for rate in clipped])
+
+
+def plot_det(path: Path, systems: Mapping[str, Scores]) -> None:
+    """DET: false non-match rate over false match rate, both on normal-deviate axes.
+
+    Args:
+        path: PNG to write.
+        systems: scores by name, in the order of the legend.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+
+    Source: A. Martin et al., "The DET curve in assessment of detection task performance", Eurospeech 1997.
+    """
+    figure, axes = _figure()
+    for index, (name, scores) in enumerate(systems.items()):
+        curve = roc(scores.mated, scores.nonmated)
+        seen = (curve.fmr > 0) & (curve.fnmr > 0)
+        far, frr = (
+            _probit(curve.fmr[seen], len(scores.nonmated)),
+            _probit(curve.fnmr[seen], len(scores.mated)),
+        )
+        axes.plot(far, frr, label=name, **_line(index))
+    counts = (
+        max(len(scores.nonmated) for scores in systems.values()),
+        max(len(scores.mated) for scores in systems.values()),
+    )
+    for axis, count in zip((axes.xaxis, axes.yaxis), counts, strict=True):
+        ticks = [tick for tick in _DET_TICKS if tick >= 1 / (2 * count)]
+        axis.set_ticks(list(_probit(ticks, 10**9)), [f"{tick:g}" for tick in ticks])
+        axis.set_view_interval(
+            float(_probit([1 / (2 * count)], 10**9)[0]) - 0.1, NormalDist().inv_cdf(0.5), ignore=True
+        )
+    axes.plot(
+        [-6, 0], [-6, 0], color="0.6", linewidth=0.8, linestyle=":", zorder=0, scalex=False, scaley=False
+    )
+    axes.set_xlabel("false match rate (FAR), normal deviate")
+    axes.set_ylabel("false non-match rate (FRR), normal deviate")
+    axes.legend(loc="upper right", fontsize=9)
+    figure.savefig(path, format="png")
+
+
+def plot_similarities(path: Path, scores: Scores, thresholds: Mapping[str, float]) -> None:
+    """Histograms of mated and non-mated similarities, with thresholds as vertical lines.
+
+    Args:
+        path: PNG to write.
+        scores: similarities of one system.
+        thresholds: thresholds by label ("FMR 1e-3"); may be empty.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    figure, axes = _figure()
+    both = (scores.nonmated, scores.mated)
+    bins = np.linspace(min(float(s.min()) for s in both), max(float(s.max()) for s in both), 81)
+    for label, values, colour, hatch in (
+        (f"non-mated ({len(scores.nonmated):,})", scores.nonmated, _COLOURS[1], "//"),
+        (f"mated ({len(scores.mated):,})", scores.mated, _COLOURS[0], ""),
+    ):
+        axes.hist(values, bins, density=True, color=colour, alpha=0.45, hatch=hatch, label=label)  # type: ignore[arg-type]
+    for index, (label, threshold) in enumerate(thresholds.items()):
+        axes.axvline(threshold, color="black", linestyle=_STYLES[(index + 1) % len(_STYLES)], linewidth=1.2,
+                     label=f"{label}: {threshold:.3f}")  # fmt: skip
+    axes.set_xlabel("similarity")
+    axes.set_ylabel("density")
+    axes.legend(loc="upper center", fontsize=9)
+    figure.savefig(path, format="png")
