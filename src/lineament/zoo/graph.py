@@ -79,3 +79,11 @@ def prepare(data: bytes) -> bytes:
         del model.graph.value_info[:]
     prepared: bytes = model.SerializeToString(deterministic=True)
     return prepared
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove constants that no node reads any more; ONNX Runtime complains about them at every load."""
+    used = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
+    kept = [t for t in graph.initializer if t.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import numpy_helper
 
 from lineament.core.errors import WeightsCorrupt
@@ -34,14 +34,13 @@ def convert(data: bytes) -> bytes:
         if axes:
             axes[0].dim_param = "batch"
     targets = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
-    for tensor in _constants(model.graph):
-        name, proto = tensor
+    for name, proto in _constants(model.graph):
         shape = numpy_helper.to_array(proto)
         if name in targets and shape.size and shape[0] == 1:
             free = np.concatenate([np.zeros(1, shape.dtype), shape[1:]])
             proto.CopyFrom(numpy_helper.from_array(free, proto.name))
     del model.graph.value_info[:]
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _constants(graph: onnx.GraphProto) -> list[tuple[str, onnx.TensorProto]]:
