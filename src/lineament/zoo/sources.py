@@ -12,6 +12,9 @@ from lineament.zoo.options import FetchOptions, one_at_a_time
 from lineament.zoo.pip_settings import PipSettings, read_pip_settings
 from lineament.zoo.web import Wanted, Web
 
+ADDRESS_RETRIES = 2
+"""How often an address is asked again before the next mirror gets its turn."""
+
 
 @dataclass(slots=True)
 class Attempts:
@@ -129,7 +132,7 @@ def _from_addresses(weight: Weight, source: UrlSource, options: FetchOptions, at
     part = options.partial(weight.sha256)
     for url in (source.url, *source.mirrors):
         try:
-            with Web(PipSettings()) as web, one_at_a_time(options, weight.sha256):
+            with Web(PipSettings(retries=ADDRESS_RETRIES)) as web, one_at_a_time(options, weight.sha256):
                 target = options.cached(weight.sha256, weight.file)
                 if not target.is_file():
                     wanted = Wanted(Path(weight.file).name, weight.sha256, weight.bytes)

@@ -16,12 +16,14 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import InsecureRequestWarning
 from urllib3.util.retry import Retry
 
-from lineament.zoo.files import CHUNK, SourceFailed, sha256_of
+from lineament.zoo.files import SourceFailed, sha256_of
 from lineament.zoo.options import Progress
 from lineament.zoo.pip_settings import PipSettings
 
 logger = logging.getLogger(__name__)
 RETRY_STATUS = (500, 502, 503, 504, 520, 524)
+PIECE = 1 << 15
+"""Bytes read at once; what is left of an interrupted piece is lost."""
 MAX_PAGE_BYTES = 64 << 20
 
 
@@ -143,7 +145,7 @@ class Web:
         body = bytearray()
         with self.get(url, {"Accept": accept}) as response:
             try:
-                for chunk in response.iter_content(CHUNK):
+                for chunk in response.iter_content(PIECE):
                     body += chunk
                     if len(body) > MAX_PAGE_BYTES:
                         raise SourceFailed(
@@ -183,14 +185,14 @@ class Web:
             )
 
     def _complete(self, url: str, part: Path, wanted: Wanted, progress: Progress) -> None:
-        for _ in range(max(1, self._settings.retries + 1)):
+        stalled = 0
+        while stalled <= self._settings.retries:
             before = _size(part)
             try:
                 return self._continue(url, part, wanted, progress)
             except _Interrupted:
                 logger.info("%s: interrupted after %d of %d bytes", wanted.name, _size(part), wanted.bytes)
-                if _size(part) <= before:
-                    break
+                stalled = 0 if _size(part) > before else stalled + 1
         raise SourceFailed(
             f"{redact(url)}: {wanted.name} ended after {_size(part)} of {wanted.bytes} bytes; "
             "the part is kept, try again"
@@ -233,7 +235,7 @@ class Web:
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
     """Pieces of a body; network trouble becomes :class:`_Interrupted`, so that it is not taken for the disk's."""
-    pieces = response.iter_content(CHUNK)
+    pieces = response.iter_content(PIECE)
     while True:
         try:
             piece = next(pieces, None)
