@@ -4,6 +4,8 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
+import numpy as np
+
 from lineament.core.arrays import FloatArray, ImageArray
 from lineament.core.types import Detections
 from lineament.detection.base import DetectionSettings
@@ -20,6 +22,10 @@ Decode = Callable[[Mapping[str, FloatArray], tuple[int, int], float], list[Candi
 
 class SingleShot:
     """Pads pictures to the stride, runs them in batches of equal size, decodes and selects.
+
+    These networks count coordinates from the edge of the picture: they were trained on pictures mirrored as
+    x to width - x, and the mean of what they find in a face and in its mirror image shows the half px. Boxes and
+    points are therefore moved by -0.5 px.
 
     Pictures are not scaled: see :class:`lineament.detection.scales.JointScales`.
     """
@@ -52,5 +58,11 @@ class SingleShot:
             size = (canvas.shape[1], canvas.shape[2])
             candidates = self._decode(outputs, size, self._limits.min_score)
             for index, of_picture in zip(members, candidates, strict=True):
-                found[index] = select(of_picture, self._limits)
+                found[index] = select(_from_edge(of_picture), self._limits)
         return found
+
+
+def _from_edge(found: Candidates) -> Candidates:
+    """From coordinates that count from the picture's edge to such that count from the first px's centre."""
+    half = np.float32(0.5)
+    return Candidates(found.boxes - half, found.scores, found.points - half)
