@@ -68,7 +68,7 @@ _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The largest picture that is decoded. Decoding takes about 7 bytes of memory a pixel.
+    """The largest picture that is decoded. Decoding takes 7 to 10 bytes of memory a pixel.
 
     Attributes:
         max_pixels: width times height.
