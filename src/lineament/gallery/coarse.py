@@ -19,7 +19,7 @@ class CoarseScan:
 
     Args:
         dimension: length of a row.
-        threads: of training and of a batch of queries; one query takes one thread.
+        threads: of adding rows and of a batch of queries; learning and one query take one thread.
     """
 
     def __init__(self, dimension: int, threads: int) -> None:
@@ -44,10 +44,12 @@ class CoarseScan:
         if self._index is not None and self._index.ntotal == len(rows):
             return
         before = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(self._threads)
         try:
             if self._index is None or len(rows) > 2 * self._trained_on:
+                # Learning has thousands of short parallel steps: on a busy machine one thread is much faster.
+                faiss.omp_set_num_threads(1)
                 self._learn(rows)
+            faiss.omp_set_num_threads(self._threads)
             for start in range(self._index.ntotal, len(rows), _ADD_ROWS):
                 self._index.add(rows[start : start + _ADD_ROWS].astype(np.float32))
         finally:

@@ -143,6 +143,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, space: str, create: boo
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
             raise
         raise GalleryCorrupt(f"{path} lacks the gallery's own record; restore a backup") from error
+    _check_length(connection, path)
     if found != space:
         raise EmbeddingSpaceMismatch(
             f"{path} holds templates of {found}, this pipeline makes {space}; "
@@ -185,6 +186,20 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
         raise GalleryError(
             f"{path} has layout {version}, this program knows layout {SCHEMA_VERSION}; use a newer lineament"
         )
+
+
+def _check_length(connection: sqlite3.Connection, path: Path) -> None:
+    # SQLite itself reads a page that is cut off as zeros. Pages may still be in the log, which nobody can empty
+    # while this transaction reads.
+    connection.execute("BEGIN")
+    connection.execute("SELECT 1 FROM gallery").fetchone()
+    expected = _pragma(connection, "page_count") * _pragma(connection, "page_size")
+    log = path.with_name(path.name + "-wal")
+    logged = log.stat().st_size if log.exists() else 0
+    found = path.stat().st_size
+    connection.execute("ROLLBACK")
+    if not logged and found < expected:
+        raise GalleryCorrupt(f"{path} is cut off: expected {expected} bytes, got {found}; restore a backup")
 
 
 def _use_wal(connection: sqlite3.Connection, path: Path) -> None:

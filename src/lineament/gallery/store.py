@@ -95,7 +95,8 @@ class Store:
         self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         try:
             yield
-            self._connection.execute("COMMIT")
+            if write:
+                self._connection.execute("COMMIT")
         finally:
             if self._connection.in_transaction:
                 with suppress(sqlite3.Error):
