@@ -102,9 +102,9 @@ def _compare(found: FloatArray | None, original: FloatArray, rtol: float, atol: 
     if found is None or found.shape != original.shape:
         shape = "nothing" if found is None else found.shape
         return f"expected an output of shape {original.shape}, got {shape}", 0.0
-    difference = np.abs(found.astype(np.float64) - original)
     if not np.isfinite(found).all():
         return "the output is not finite", float("inf")
+    difference = np.abs(found.astype(np.float64) - original)
     worst = float(difference.max(initial=0.0))
     if (difference > atol + rtol * np.abs(original)).any():
         return f"differs by {worst:.3g}, allowed are {atol:g} + {rtol:g} of the value", worst

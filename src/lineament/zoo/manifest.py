@@ -127,7 +127,7 @@ class Manifest(_Strict):
     publisher: str
     paper: str = ""
     dimension: int = 0
-    weights: tuple[Weight, ...] = Field(min_length=1, strict=False)
+    weights: tuple[Weight, ...] = Field(strict=False)
     licence: Licence
     input: InputSpec
     golden: Golden | None = None
@@ -138,6 +138,8 @@ class Manifest(_Strict):
     def _consistent(self) -> "Manifest":
         if (self.task == "embedding") != (self.dimension > 0):
             raise ValueError("dimension must be set for embedding models and only for them")
+        if not self.weights:
+            raise ValueError("a model needs at least one weight file")
         roles = [w.role for w in self.weights]
         if len(set(roles)) != len(roles):
             raise ValueError(f"each weight needs its own role, got {roles}")
