@@ -129,9 +129,10 @@ def percentile_interval(values: ScoreArray) -> Interval:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sorted:
-    """Pairs of one kind by decreasing score, with the subjects as dense indices."""
+    """Pairs of one kind by decreasing score, the negated scores to search in, and the subjects as dense indices."""
 
     scores: ScoreArray
+    rising: ScoreArray
     a: IndexArray
     b: IndexArray
 
@@ -150,21 +151,29 @@ def _split(pairs: PairScores) -> tuple[_Sorted, _Sorted, int]:
                 "a bootstrap of error rates needs mated and non-mated pairs, one kind is missing"
             )
         places = places[np.argsort(-pairs.scores[places], kind="stable")]
-        kinds.append(
-            _Sorted(pairs.scores[places], dense[pairs.subject_a[places]], dense[pairs.subject_b[places]])
-        )
+        scores = pairs.scores[places]
+        kinds.append(_Sorted(scores, -scores, dense[pairs.subject_a[places]], dense[pairs.subject_b[places]]))
     return kinds[0], kinds[1], len(known)
 
 
-def _total_weights(pairs: _Sorted, counts: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Exact sum of n_a * n_b over all non-mated pairs, for each row of counts (R, S)."""
-    n_subjects = counts.shape[1]
-    if n_subjects**2 <= 4 * len(pairs.scores):
-        # Few subjects, many pairs: one product with the matrix that counts the pairs of each two subjects. All
-        # values are whole numbers far below 2**53, so float64 is exact.
-        cells = pairs.a.astype(np.int64) * n_subjects + pairs.b
-        table = np.bincount(cells, minlength=n_subjects**2).reshape(n_subjects, n_subjects)
-        totals = np.einsum("rs,rs->r", counts @ table.astype(np.float64), counts)
+def _pair_table(pairs: _Sorted, n_subjects: int) -> NDArray[np.float64] | None:
+    """(S, S) number of pairs of each two subjects; None where such a table is larger than the list itself."""
+    if n_subjects**2 > 4 * len(pairs.scores):
+        return None
+    cells = pairs.a.astype(np.int64) * n_subjects + pairs.b
+    counted = np.bincount(cells, minlength=n_subjects**2).reshape(n_subjects, n_subjects)
+    return counted.astype(np.float64)
+
+
+def _total_weights(
+    pairs: _Sorted, table: NDArray[np.float64] | None, counts: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Exact sum of n_a * n_b over all non-mated pairs, for each row of counts (R, S).
+
+    All values are whole numbers far below 2**53, so products of float64 are exact.
+    """
+    if table is not None:
+        totals = np.einsum("rs,rs->r", counts @ table, counts)
     else:
         totals = np.array([float(row[pairs.a] @ row[pairs.b]) for row in counts])
     return np.asarray(np.rint(totals), np.int64)
@@ -177,6 +186,7 @@ def _draw(
     rng = np.random.default_rng(plan.seed)
     per_subject = np.bincount(mated.a, minlength=n_subjects).astype(np.float64)
     even = np.full(n_subjects, 1 / n_subjects)
+    table = _pair_table(nonmated, n_subjects)
     made = drawn = 0
     while made < plan.replicates:
         if drawn > 20 * plan.replicates:
@@ -187,7 +197,7 @@ def _draw(
         drawn += _BLOCK_REPLICATES
         weights = block.astype(np.float64)
         mated_totals = np.rint(weights @ per_subject).astype(np.int64)
-        nonmated_totals = _total_weights(nonmated, weights)
+        nonmated_totals = _total_weights(nonmated, table, weights)
         for row, n_mated, n_nonmated in zip(block, mated_totals, nonmated_totals, strict=True):
             if n_mated and n_nonmated and made < plan.replicates:
                 made += 1
@@ -195,20 +205,20 @@ def _draw(
 
 
 def _next_above(
-    scores: ScoreArray, matched: NDArray[np.int64], limits: ScoreArray
+    pairs: _Sorted, matched: NDArray[np.int64], limits: ScoreArray
 ) -> tuple[ScoreArray, NDArray[np.int64]]:
     """For each limit: the next larger score of positive weight (or +inf), and the weight above the limit.
 
     Args:
-        scores: falling scores.
-        matched: running sum of their weights.
+        pairs: of one kind.
+        matched: running sum of the weights, for the head of the list at least down to the limits.
         limits: where to look.
     """
-    above = len(scores) - np.searchsorted(scores[::-1], limits, side="right")
-    weight = np.concatenate([[0], matched])[above]
+    above = np.searchsorted(pairs.rising[: len(matched)], -limits, side="left")
+    weight = np.where(above > 0, matched[above - 1], 0)
     # The running sum reaches the weight above the limit first at the last score that has any weight.
     last = np.searchsorted(matched, weight, side="left")
-    return np.where(weight > 0, scores[np.minimum(last, len(scores) - 1)], math.inf), weight
+    return np.where(weight > 0, pairs.scores[last], math.inf), weight
 
 
 def _weighted_limits(
@@ -218,9 +228,9 @@ def _weighted_limits(
     matched = np.cumsum(counts[nonmated.a[:head]] * counts[nonmated.b[:head]], dtype=np.int64)
     if head < len(nonmated.scores) and matched[-1] <= allowed.max():
         return _weighted_limits(nonmated, counts, allowed, min(2 * head, len(nonmated.scores)))
-    scores = nonmated.scores[:head]
-    limits = np.append(scores, -math.inf)[np.searchsorted(matched, allowed, side="right")]
-    return limits, _next_above(scores, matched, limits)[0]
+    place = np.searchsorted(matched, allowed, side="right")
+    limits = np.where(place < head, nonmated.scores[np.minimum(place, head - 1)], -math.inf)
+    return limits, _next_above(nonmated, matched, limits)[0]
 
 
 def _at_limits(
@@ -228,7 +238,7 @@ def _at_limits(
 ) -> tuple[ScoreArray, NDArray[np.int64]]:
     """For each limit: the next larger mated score of positive weight, and the mated weight up to the limit."""
     matched = np.cumsum(counts[mated.a], dtype=np.int64)
-    above, accepted = _next_above(mated.scores, matched, limits)
+    above, accepted = _next_above(mated, matched, limits)
     return above, matched[-1] - accepted
 
 

@@ -77,10 +77,13 @@ def test_total_weights_agree_for_dense_and_sparse_pairs():
     counts = rng.multinomial(8, np.full(8, 1 / 8), size=20).astype(float)
     _, dense, _ = bootstrap._split(all_pairs(rng, 8, 4))
     expected = [sum(row[i] * row[j] for i, j in zip(dense.a, dense.b, strict=True)) for row in counts]
-    assert bootstrap._total_weights(dense, counts).tolist() == expected
-    few = bootstrap._Sorted(dense.scores[:5], dense.a[:5], dense.b[:5])
+    table = bootstrap._pair_table(dense, 8)
+    assert table is not None
+    assert bootstrap._total_weights(dense, table, counts).tolist() == expected
+    few = bootstrap._Sorted(dense.scores[:5], dense.rising[:5], dense.a[:5], dense.b[:5])
+    assert bootstrap._pair_table(few, 8) is None
     expected = [sum(row[i] * row[j] for i, j in zip(few.a, few.b, strict=True)) for row in counts]
-    assert bootstrap._total_weights(few, counts).tolist() == expected
+    assert bootstrap._total_weights(few, None, counts).tolist() == expected
 
 
 def test_the_seed_decides_and_the_order_of_pairs_does_not():
