@@ -63,14 +63,23 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # the reader has gone; the interpreter must not complain when it flushes stdout at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
+        return _reader_gone()
+    except SystemExit as stop:  # typer ends the process itself when the reader of its output has gone
+        if isinstance(stop.__context__, BrokenPipeError):
+            return _reader_gone()
+        raise
     except (LineamentError, OSError) as error:
         return _fail(str(error), exit_for(error))
     except Exception as error:
         return _unexpected(error)
     return code if isinstance(code, int) else Exit.DONE
+
+
+def _reader_gone() -> int:
+    """Stay silent: the interpreter must not complain either, when it flushes stdout at its end."""
+    sys.stdout = sys.__stdout__
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return Exit.DONE
 
 
 def _unexpected(error: Exception) -> int:

@@ -4,11 +4,12 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lineament.zoo.options import Progress
+if TYPE_CHECKING:
+    from lineament.zoo.options import Progress
 
 JsonFlag = typer.Option(False, "--json", help="Print one JSON document.")
 PIPE_COLUMNS = 200
@@ -54,7 +55,7 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def download_progress() -> Iterator[Progress]:
+def download_progress() -> Iterator["Progress"]:
     """A callback that draws bars on stderr when it is a terminal, and else does nothing."""
     if not sys.stderr.isatty():
         yield lambda _what, _done, _total: None
