@@ -46,17 +46,17 @@ ARCFACE_112 = CropTemplate(
 DLIB_150 = CropTemplate(
     "dlib-150",
     150,
-    np.array([(47.1, 46.1), (101.9, 46.1), (74.5, 78.5), (50.7, 103.3), (98.3, 103.3)]),
+    np.array([(46.1, 45.5), (100.9, 45.5), (73.5, 77.9), (49.7, 102.6), (97.3, 102.6)]),
 )
 """dlib's own 150 px chip with padding 0.25, for detectors that give eye centres, nose tip and mouth corners.
 
 dlib aligns by other points (eye corners and nose base, or 51 of 68 landmarks), so these five were measured: on 789
 faces of LFW View 1 and 68 faces of web photos, found by dlib's frontal detector, the points of YuNet and of
-CenterFace were mapped through dlib's chip transform (5-point and 68-point predictor), the medians over faces were
-averaged over predictors and detectors, and the result was made symmetric about x = 74.5. The two detectors differ
-by up to 1.5 px at eyes and nose and 2.8 px at the mouth; the robust standard deviation over faces is 2 to 3 px for
-the eyes and 3 to 6 px for nose and mouth. Crops fitted to these points have 0.98 to 1.00 times the scale of dlib's
-chips in the median (standard deviation 0.04 to 0.06).
+CenterFace (from px centres) were mapped through dlib's chip transform (5-point and 68-point predictor); the medians
+over faces were averaged over predictors and detectors, and both sides were made mirror images of each other. The
+two detectors differ by up to 1.4 px at eyes and nose and 2.8 px at the mouth; the robust standard deviation over
+faces is 2 to 3 px for the eyes and 2 to 7 px for nose and mouth. Crops fitted to these points have 0.98 to 1.00
+times the scale of dlib's chips in the median (standard deviation 0.04 to 0.06), on LFW with less than 1 px of shift.
 """
 
 TEMPLATES: Mapping[str, CropTemplate] = MappingProxyType({t.name: t for t in (ARCFACE_112, DLIB_150)})

@@ -21,7 +21,7 @@ def test_points_are_a_face_inside_the_crop(template):
 
 
 def test_dlib_template_is_symmetric():
-    mirrored = DLIB_150.points[[1, 0, 2, 4, 3]] * [-1, 1] + [149, 0]
+    mirrored = DLIB_150.points[[1, 0, 2, 4, 3]] * [-1, 1] + [147, 0]
     np.testing.assert_allclose(DLIB_150.points, mirrored)
 
 
