@@ -1,6 +1,8 @@
 """The durable store of references and its exact search."""
 
 from lineament.gallery.gallery import Gallery
+from lineament.gallery.schema import stored_space
+from lineament.gallery.transfer import exported_space
 from lineament.gallery.types import (
     Enrolled,
     EnrollmentRefusal,
@@ -26,4 +28,6 @@ __all__ = [
     "Removal",
     "SampleRecord",
     "SubjectSummary",
+    "exported_space",
+    "stored_space",
 ]

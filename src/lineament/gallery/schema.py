@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from lineament.core.errors import EmbeddingSpaceMismatch, GalleryCorrupt, GalleryError, GalleryNotFound
@@ -103,19 +103,39 @@ def open_connection(path: Path, space: str, create: bool, busy_timeout_s: float)
     """
     _check_path(path, create)
     with explained(path):
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
-            uri=True,
-            timeout=busy_timeout_s,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        connection = _connect(path, create, busy_timeout_s)
         try:
             _prepare(connection, path, space, create)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def stored_space(path: Path, busy_timeout_s: float = 10.0) -> str:
+    """Id of the embedding space of the gallery at ``path``, for callers that have no model at hand.
+
+    Raises:
+        GalleryNotFound: nothing is there.
+        GalleryCorrupt: something else than a gallery is there, or a damaged one.
+        GalleryError: a folder, a newer layout, or the file cannot be opened.
+    """
+    _check_path(path, create=False)
+    with explained(path), closing(_connect(path, False, busy_timeout_s)) as connection:
+        if _pragma(connection, "page_count") == 0:
+            raise GalleryCorrupt(f"{path} is empty, expected a gallery")
+        _check_kind(connection, path)
+        return _space(connection, path)
+
+
+def _connect(path: Path, create: bool, busy_timeout_s: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
+        uri=True,
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+    )
 
 
 def _check_path(path: Path, create: bool) -> None:
@@ -137,18 +157,23 @@ def _prepare(connection: sqlite3.Connection, path: Path, space: str, create: boo
     _use_wal(connection, path)
     for setting in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {setting}")
-    try:
-        (found,) = connection.execute("SELECT space FROM gallery WHERE id = 1").fetchone()
-    except (sqlite3.OperationalError, TypeError) as error:
-        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
-            raise
-        raise GalleryCorrupt(f"{path} lacks the gallery's own record; restore a backup") from error
+    found = _space(connection, path)
     _check_length(connection, path)
     if found != space:
         raise EmbeddingSpaceMismatch(
             f"{path} holds templates of {found}, this pipeline makes {space}; "
             "use the pipeline that made them, or enroll anew into another gallery"
         )
+
+
+def _space(connection: sqlite3.Connection, path: Path) -> str:
+    try:
+        (found,) = connection.execute("SELECT space FROM gallery WHERE id = 1").fetchone()
+    except (sqlite3.OperationalError, TypeError) as error:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
+            raise
+        raise GalleryCorrupt(f"{path} lacks the gallery's own record; restore a backup") from error
+    return str(found)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

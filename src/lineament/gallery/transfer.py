@@ -11,6 +11,7 @@ import secrets
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -96,27 +97,44 @@ def _line(row: Row) -> bytes:
     return json.dumps(names, ensure_ascii=False).encode() + b"\n"
 
 
-def import_(store: Store, space: str, path: Path) -> Imported:
-    """Insert everything of the file at ``path``; the caller's transaction undoes it when this raises."""
+def exported_space(path: Path) -> str:
+    """Id of the embedding space of the exported file at ``path``.
+
+    Raises:
+        GalleryNotFound: no file there.
+        GalleryCorrupt: the file is not a sound export.
+    """
+    with _sound(path), zipfile.ZipFile(path) as archive:
+        return str(_read_manifest(archive)["space"])
+
+
+@contextmanager
+def _sound(path: Path) -> Iterator[None]:
+    """Turn what damaged exports raise inside the block into GalleryCorrupt."""
     if not path.is_file():
         raise GalleryNotFound(f"no exported gallery at {path}; check the name")
-    before = store.size()
     try:
-        with zipfile.ZipFile(path) as archive:
-            manifest = _read_manifest(archive)
-            if manifest["space"] != space:
-                raise EmbeddingSpaceMismatch(
-                    f"{path} holds templates of {manifest['space']}, the gallery those of {space}; "
-                    "import it into a gallery of its space"
-                )
-            if manifest["samples"]:
-                store.require_dimension(manifest["dimension"])
-            for position, row in enumerate(_rows(archive, manifest)):
-                store.insert(row, position)
+        yield
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, InputError) as error:
         raise GalleryCorrupt(
             f"{path} is not a sound export ({error}); nothing was imported, export it anew"
         ) from error
+
+
+def import_(store: Store, space: str, path: Path) -> Imported:
+    """Insert everything of the file at ``path``; the caller's transaction undoes it when this raises."""
+    before = store.size()
+    with _sound(path), zipfile.ZipFile(path) as archive:
+        manifest = _read_manifest(archive)
+        if manifest["space"] != space:
+            raise EmbeddingSpaceMismatch(
+                f"{path} holds templates of {manifest['space']}, the gallery those of {space}; "
+                "import it into a gallery of its space"
+            )
+        if manifest["samples"]:
+            store.require_dimension(manifest["dimension"])
+        for position, row in enumerate(_rows(archive, manifest)):
+            store.insert(row, position)
     if not store.calibration():
         store.set_calibration(manifest["calibration"])
     after = store.size()
