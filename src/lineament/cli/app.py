@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from lineament.cli import models
+from lineament.cli import evaluate, models
 from lineament.cli.exits import Exit, exit_for
 from lineament.core.errors import LineamentError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
 
 

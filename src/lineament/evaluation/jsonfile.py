@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +32,21 @@ def dump_report(report: "DataclassInstance") -> str:
         report: a dataclass of numbers, strings, dicts, tuples and further dataclasses.
     """
     return json.dumps(_plain(asdict(report)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def dump_reports(reports: "Sequence[DataclassInstance]") -> str:
+    """Several reports as one indented JSON list, each as :func:`dump_report` writes it."""
+    documents = [_plain(asdict(report)) for report in reports]
+    return json.dumps(documents, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def load_reports(kind: type[T], text: str) -> list[T]:
+    """The reports that :func:`dump_reports` wrote.
+
+    Raises:
+        DataError: not a JSON list of such reports; all faults are listed.
+    """
+    return load_report(list[kind], text)  # type: ignore[valid-type]
 
 
 def load_report(kind: type[T], text: str) -> T:
