@@ -56,24 +56,26 @@ def test_removed_bytes_leave_the_disk(path):
     vectors = rng.standard_normal((400, 512)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     samples = [
-        NewSample(f"secret-{i:03d}", Embedding(v, "space-a"), f"photo-{i:03d}") for i, v in enumerate(vectors)
+        NewSample(f"subject-{i % 100:02d}", Embedding(v, "space-a"), f"photo-{i:03d}")
+        for i, v in enumerate(vectors)
     ]
-    gone, kept = list(range(0, 400, 2)), list(range(1, 400, 2))
-    rng.shuffle(gone)
+    subjects = rng.permutation(np.arange(10, 100))[:15]
+    photos = [i for i in rng.permutation(400) if i % 100 >= 10 and i % 100 not in subjects][:8]
+    gone = [i for i in range(400) if i % 100 in subjects] + photos
     with Gallery.open(path, space="space-a", create=True) as gallery:
         gallery.enroll_many(samples)
-        gallery.rename("secret-001", "plain-001")
-        gallery.merge("secret-003", "secret-005")
-        for i in gone[:100]:
-            assert gallery.remove_subject(f"secret-{i:03d}").purged
-        for i in gone[100:]:
+        gallery.rename("subject-01", "plain-01")
+        gallery.merge("subject-03", "subject-05")
+        for i in subjects:
+            assert gallery.remove_subject(f"subject-{i:02d}") == Removal(samples=4, purged=True)
+        for i in photos:
             assert gallery.remove_sample(f"photo-{i:03d}").purged
         data = on_disk(path)
         assert [i for i in gone if traces(vectors[i], data)] == []
-        assert [i for i in kept if not traces(vectors[i], data)] == []
-        names = [f"secret-{i:03d}" for i in [1, 5, *gone]] + [f"photo-{i:03d}" for i in gone]
+        assert [i for i in range(400) if i not in gone and not traces(vectors[i], data)] == []
+        names = [f"subject-{i:02d}" for i in [1, 5, *subjects]] + [f"photo-{i:03d}" for i in gone]
         assert [name for name in names if name.encode() in data] == []
-        assert b"secret-003" in data
+        assert b"subject-03" in data
         assert gallery.check() == []
 
 
