@@ -9,6 +9,7 @@ from lineament.cli.output import JsonFlag, download_progress, note, print_json, 
 
 if TYPE_CHECKING:
     from lineament.zoo.manifest import Manifest
+    from lineament.zoo.options import FetchOptions
     from lineament.zoo.verify import Verification
 
 app = typer.Typer(
@@ -146,43 +147,58 @@ def fetch(
 
     Examples: lineament models fetch centerface dlib-resnet · lineament models fetch --all
     """
-    from lineament.zoo.licence import accept, check_licence, is_accepted
+    from lineament.core.errors import ModelError
+    from lineament.zoo.licence import accept
     from lineament.zoo.manifest import find_model, list_models
     from lineament.zoo.options import FetchOptions
-    from lineament.zoo.store import ensure_weights
-    from lineament.zoo.verify import whereabouts
 
     if bool(names) == every:
         raise typer.BadParameter("give names of models, or --all", param_hint="NAMES")
-    for name in names or ():
-        find_model(name)
-        if accept_noncommercial:
-            accept(name)
-    if every and accept_noncommercial:
-        accept("all")
+    manifests = [find_model(name) for name in names or list_models()]
+    if accept_noncommercial:
+        for manifest in manifests:
+            accept(manifest.name)
     done: list[dict[str, Any]] = []
+    failed = False
     with download_progress() as progress:
         options = FetchOptions.from_environment(offline=offline, progress=progress)
-        for name in names or list_models():
-            manifest = find_model(name)
-            if every and (not is_accepted(manifest) or whereabouts(manifest, options) == "absent"):
-                note(f"{name} left out: {_why_left_out(is_accepted(manifest))}")
+        for manifest in manifests:
+            if every and (reason := _why_left_out(manifest, options)):
+                note(f"{manifest.name} left out: {reason}")
                 continue
-            check_licence(manifest)
-            files = ensure_weights(manifest, options)
-            done.append({"name": name, "files": {role: str(f.path) for role, f in files.items()}})
+            try:
+                done.append(_fetch_one(manifest, options))
+            except ModelError as error:
+                if not every:
+                    raise
+                failed = True
+                note(f"error: {error}")
     if as_json:
         print_json(done)
-        return
-    print_table(("name", "file"), [(d["name"], path) for d in done for path in d["files"].values()])
+    else:
+        print_table(("name", "file"), [(d["name"], path) for d in done for path in d["files"].values()])
+    if failed:
+        raise typer.Exit(Exit.MODEL)
 
 
-def _why_left_out(accepted: bool) -> str:
-    return (
-        "it comes through a weights folder (LINEAMENT_WEIGHTS) only"
-        if accepted
-        else "its terms are not accepted"
-    )
+def _fetch_one(manifest: "Manifest", options: "FetchOptions") -> dict[str, Any]:
+    from lineament.zoo.licence import check_licence
+    from lineament.zoo.store import ensure_weights
+
+    check_licence(manifest)
+    files = ensure_weights(manifest, options)
+    return {"name": manifest.name, "files": {role: str(f.path) for role, f in files.items()}}
+
+
+def _why_left_out(manifest: "Manifest", options: "FetchOptions") -> str:
+    """Why ``--all`` does not try a model; empty when it does."""
+    from lineament.zoo.licence import is_accepted
+    from lineament.zoo.verify import whereabouts
+
+    if not is_accepted(manifest):
+        return "its terms are not accepted"
+    absent = whereabouts(manifest, options) == "absent"
+    return "no source can be asked; put it into a weights folder (LINEAMENT_WEIGHTS)" if absent else ""
 
 
 @app.command()

@@ -137,7 +137,15 @@ def test_fetch_everything_leaves_out_and_says_why(models: Command) -> None:
     code, out, err = models("fetch", "--all", "--json")
     assert (code, [m["name"] for m in json.loads(out)]) == (0, ["free"])
     assert "closed left out: its terms are not accepted" in err
-    assert "away left out: it comes through a weights folder" in err
+    assert "away left out: no source can be asked; put it into a weights folder" in err
+
+
+def test_fetch_everything_goes_on_after_a_failure(models: Command, folder: Path) -> None:
+    path = folder / "weights" / "free.onnx"
+    path.write_bytes(bytes(path.stat().st_size))
+    code, out, err = models("fetch", "--all", "--accept-noncommercial", "--json")
+    assert (code, [m["name"] for m in json.loads(out)]) == (5, ["closed"])
+    assert "lineament: error: weights for free: no source could give free.onnx" in err
 
 
 @pytest.mark.parametrize("words", [("fetch",), ("fetch", "free", "--all")])
