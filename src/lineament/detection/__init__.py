@@ -4,12 +4,22 @@ from typing import TYPE_CHECKING
 
 from lineament.detection.base import AdjustableDetector, DetectionSettings, Detector
 from lineament.detection.scales import JointScales
+from lineament.detection.upright import Upright, find_upright, find_upright_many
 from lineament.zoo.loading import build
 
 if TYPE_CHECKING:
     from lineament.zoo.session import Runtime
 
-__all__ = ["AdjustableDetector", "DetectionSettings", "Detector", "JointScales", "load_detector"]
+__all__ = [
+    "AdjustableDetector",
+    "DetectionSettings",
+    "Detector",
+    "JointScales",
+    "Upright",
+    "find_upright",
+    "find_upright_many",
+    "load_detector",
+]
 
 
 def load_detector(
