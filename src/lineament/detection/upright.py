@@ -73,7 +73,7 @@ def standing(faces: Detections) -> NDArray[np.bool_]:
     A missing mouth is made up for by the nose; a face without eyes does not count.
     """
     eyes, lower = faces.points[:, :2], faces.points[:, 2:]
-    known = np.isfinite(lower).all(-1)
+    known = np.asarray(np.isfinite(lower).all(-1))
     middle = np.where(known[..., None], lower, 0).sum(1) / np.maximum(known.sum(1), 1)[:, None]
     across, down = eyes[:, 1] - eyes[:, 0], middle - eyes.mean(1)
     limit = np.tan(np.radians(MAX_TILT_DEG))
