@@ -112,9 +112,9 @@ def test_info(models: Command) -> None:
     assert {k: v.strip() for k, v in facts.items()}["licence, weights"] == "their terms"
     document = json.loads(models("info", "closed", "--json")[1])
     assert (document["schema"], document["dimension"], document["where"]) == (1, 4, "folder")
-    code, out, err = models("info", "clossed")
+    code, out, err = models("info", "unknown")
     assert (code, out) == (5, "")
-    assert err == "lineament: error: no model is called 'clossed'; there are: free, closed, away\n"
+    assert err == "lineament: error: no model is called 'unknown'; there are: free, closed, away\n"
 
 
 def test_fetch_and_path(models: Command, folder: Path) -> None:

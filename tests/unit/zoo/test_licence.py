@@ -37,7 +37,7 @@ def test_refusal_says_terms_and_ways() -> None:
 
 @pytest.mark.parametrize(
     ("value", "accepted"),
-    [("closed", True), ("all", True), ("x, closed", True), ("clos", False), ("", False)],
+    [("closed", True), ("all", True), ("x, closed", True), ("close", False), ("", False)],
 )
 def test_environment(monkeypatch: pytest.MonkeyPatch, value: str, accepted: bool) -> None:
     monkeypatch.setenv(ENVIRONMENT, value)
