@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from lineament.cli import evaluate, models
+from lineament.cli import evaluate, gallery, models, people
 from lineament.cli.exits import Exit, exit_for
 from lineament.core.errors import LineamentError
 
@@ -27,6 +27,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(people.app, name="people")
+app.add_typer(gallery.app, name="gallery")
 app.add_typer(models.app, name="models")
 
 
