@@ -1,1 +1,56 @@
-"""Protocols, trials and reports."""
+"""Protocols, trials and reports: what a system is worth on data, and the thresholds that follow from it."""
+
+from lineament.evaluation.calibration import fit_calibration, supported_rates
+from lineament.evaluation.detection import DetectionReport, detection_report
+from lineament.evaluation.detection_sets import DetectionSet, LabelledPicture, read_dlib_faces, read_facemask
+from lineament.evaluation.machine import Machine, this_machine
+from lineament.evaluation.plots import Scores, plot_det, plot_roc, plot_similarities
+from lineament.evaluation.samples import (
+    SampleEmbeddings,
+    all_pair_scores,
+    embed_crops,
+    extract_samples,
+    pair_similarities,
+)
+from lineament.evaluation.sets import PictureSource
+from lineament.evaluation.trials import Trials, all_pairs, read_pairs
+from lineament.evaluation.verification import (
+    ScoredTrials,
+    SystemUsed,
+    VerificationReport,
+    WeightsUsed,
+    score_trials,
+    verification_report,
+)
+
+__all__ = [
+    "DetectionReport",
+    "DetectionSet",
+    "LabelledPicture",
+    "Machine",
+    "PictureSource",
+    "SampleEmbeddings",
+    "ScoredTrials",
+    "Scores",
+    "SystemUsed",
+    "Trials",
+    "VerificationReport",
+    "WeightsUsed",
+    "all_pair_scores",
+    "all_pairs",
+    "detection_report",
+    "embed_crops",
+    "extract_samples",
+    "fit_calibration",
+    "pair_similarities",
+    "plot_det",
+    "plot_roc",
+    "plot_similarities",
+    "read_dlib_faces",
+    "read_facemask",
+    "read_pairs",
+    "score_trials",
+    "supported_rates",
+    "this_machine",
+    "verification_report",
+]

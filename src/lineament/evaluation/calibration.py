@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from lineament.core.arrays import ScoreArray
 from lineament.core.errors import DataError
 from lineament.metrics.bootstrap import DEFAULT_RESAMPLING, PairScores, Resampling, bootstrap_fnmr_at_fmr
 from lineament.metrics.verification import fnmr_at_fmr
@@ -28,6 +29,35 @@ def supported_rates(n_nonmated: int) -> tuple[float, ...]:
             break
         rates.append(rate)
     return tuple(rates)
+
+
+def _rows(
+    pairs: PairScores, same: ScoreArray, different: ScoreArray, plan: Resampling
+) -> tuple[CalibrationRow, ...]:
+    """Threshold and FNMR with their intervals at every supported rate."""
+    rates = supported_rates(len(different))
+    replicates = bootstrap_fnmr_at_fmr(pairs, rates, plan)
+    if not np.isfinite(replicates.thresholds).all():
+        raise DataError(
+            f"{pairs.n_subjects} subjects are too few for an interval of the threshold: some resamples hold no "
+            "admissible similarity; bring more subjects"
+        )
+    rows = []
+    for column, rate in enumerate(rates):
+        point = fnmr_at_fmr(same, different, rate)
+        around, missed = replicates.threshold_interval(column), replicates.fnmr_interval(column)
+        rows.append(
+            CalibrationRow(
+                fmr=rate,
+                threshold=point.threshold,
+                low=around.low,
+                high=around.high,
+                fnmr=point.fnmr,
+                fnmr_low=missed.low,
+                fnmr_high=missed.high,
+            )
+        )
+    return tuple(rows)
 
 
 def fit_calibration(
@@ -57,32 +87,10 @@ def fit_calibration(
             subjects that a threshold has no finite interval.
     """
     same, different = pairs.scores[pairs.mated], pairs.scores[~pairs.mated]
-    rates = supported_rates(len(different))
-    if not len(same) or not rates:
+    if not len(same) or not supported_rates(len(different)):
         raise DataError(
             f"a calibration needs mated comparisons and at least {math.ceil(MIN_FALSE_MATCHES / LARGEST_FMR)} "
             f"non-mated ones, got {len(same)} and {len(different)}"
-        )
-    replicates = bootstrap_fnmr_at_fmr(pairs, rates, plan)
-    if not np.isfinite(replicates.thresholds).all():
-        raise DataError(
-            f"{pairs.n_subjects} subjects are too few for an interval of the threshold: some resamples hold no "
-            "admissible similarity; bring more subjects"
-        )
-    rows = []
-    for column, rate in enumerate(rates):
-        point = fnmr_at_fmr(same, different, rate)
-        around, missed = replicates.threshold_interval(column), replicates.fnmr_interval(column)
-        rows.append(
-            CalibrationRow(
-                fmr=rate,
-                threshold=point.threshold,
-                low=around.low,
-                high=around.high,
-                fnmr=point.fnmr,
-                fnmr_low=missed.low,
-                fnmr_high=missed.high,
-            )
         )
     return CalibrationRecord(
         name=name,
@@ -95,5 +103,5 @@ def fit_calibration(
         n_nonmated=len(different),
         seed=plan.seed,
         replicates=plan.replicates,
-        rows=tuple(rows),
+        rows=_rows(pairs, same, different, plan),
     )

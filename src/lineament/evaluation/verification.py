@@ -160,7 +160,8 @@ class VerificationReport:
             f"{self.n_subjects:,} subjects; failure to acquire {self.fta_rate:.4f}"
             + (f" ({refused})" if refused else ""),
         ]
-        for name, folds in (("accuracy", self.folds), ("accuracy end to end", self.folds_end_to_end)):
+        whole = self.folds_end_to_end if self.fta_rate else None
+        for name, folds in (("accuracy", self.folds), ("accuracy end to end", whole)):
             if folds is not None:
                 lines.append(
                     f"{name} {folds.accuracy:.4f} +- {folds.standard_error:.4f} (standard error, "

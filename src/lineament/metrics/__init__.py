@@ -1,1 +1,65 @@
-"""Error rates and their intervals: NumPy only, one formula a function."""
+"""Error rates, accuracy and average precision with their intervals: pure NumPy, one formula a function."""
+
+from lineament.metrics.bootstrap import (
+    DEFAULT_RESAMPLING,
+    Interval,
+    PairScores,
+    Replicates,
+    Resampling,
+    bootstrap_fnmr_at_fmr,
+)
+from lineament.metrics.detection import (
+    Matching,
+    PrecisionRecall,
+    average_precision,
+    iou_matrix,
+    match_detections,
+    precision_recall,
+    recall_at_false_positives,
+    recall_by_size,
+)
+from lineament.metrics.lfw import FoldAccuracy, best_threshold, fold_accuracy
+from lineament.metrics.verification import (
+    MeasuredPoint,
+    RocCurve,
+    auc,
+    eer,
+    eer_point,
+    fmr,
+    fnmr,
+    fnmr_at_fmr,
+    roc,
+    tar_at_far_protocol,
+    threshold_at_fmr,
+)
+
+__all__ = [
+    "DEFAULT_RESAMPLING",
+    "FoldAccuracy",
+    "Interval",
+    "Matching",
+    "MeasuredPoint",
+    "PairScores",
+    "PrecisionRecall",
+    "Replicates",
+    "Resampling",
+    "RocCurve",
+    "auc",
+    "average_precision",
+    "best_threshold",
+    "bootstrap_fnmr_at_fmr",
+    "eer",
+    "eer_point",
+    "fmr",
+    "fnmr",
+    "fnmr_at_fmr",
+    "fold_accuracy",
+    "iou_matrix",
+    "match_detections",
+    "precision_recall",
+    "recall_at_false_positives",
+    "recall_by_size",
+    "roc",
+    "tar_at_far_protocol",
+    "threshold_at_fmr",
+]

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -173,6 +174,7 @@ def test_the_report_survives_json_and_says_its_names(pictures):
     assert VerificationReport.from_json(report.to_json()) == report
     text = report.text()
     for part in ("FMR (FAR) 0.01", "TAR", "EER", "AUC", "fewer than 10 false matches", "no_face 1",
+                 "accuracy end to end",
                  "FMR (FAR) 0.001: below one false match", "95 % intervals: 100 replicates"):  # fmt: skip
         assert part in text
 
@@ -180,8 +182,6 @@ def test_the_report_survives_json_and_says_its_names(pictures):
 def test_an_infinite_threshold_survives_json(pictures):
     trials = trials_of(pictures)
     _, report = report_of(trials, drawn_samples(trials))
-    import dataclasses
-
     odd = dataclasses.replace(report, eer_threshold=math.inf)
     assert VerificationReport.from_json(odd.to_json()) == odd
     assert "Infinity" in odd.to_json()
