@@ -155,7 +155,14 @@ def _prepare(connection: sqlite3.Connection, path: Path, space: str, create: boo
         _make(connection, path, space)
     _check_kind(connection, path)
     _use_wal(connection, path)
-    for setting in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "temp_store=MEMORY"):
+    # fullfsync matters on macOS only, where a plain fsync may leave data in the drive's cache.
+    for setting in (
+        "synchronous=FULL",
+        "fullfsync=ON",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "temp_store=MEMORY",
+    ):
         connection.execute(f"PRAGMA {setting}")
     found = _space(connection, path)
     _check_length(connection, path)

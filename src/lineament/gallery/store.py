@@ -1,6 +1,7 @@
 """The SQL of the gallery: samples in, out, counted, moved and checked. Knows no search."""
 
 import hashlib
+import logging
 import secrets
 import sqlite3
 import time
@@ -26,6 +27,7 @@ from lineament.gallery.types import (
 STORED = np.dtype("<f4")
 """Templates are stored as little-endian float32, bit for bit as they came."""
 _FETCH_ROWS = 4096
+_log = logging.getLogger(__name__)
 _BATCH_IDS = 500
 
 
@@ -103,8 +105,15 @@ class Store:
                     self._connection.execute("ROLLBACK")
 
     def purge_log(self) -> bool:
-        """Move the write-ahead log into the file and empty it; False when a reader is in the way."""
-        busy: int = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        """Move the write-ahead log into the file and empty it; False when that is not possible now.
+
+        What was committed stays committed either way, so a reader in the way or a full disk is no error.
+        """
+        try:
+            busy: int = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            _log.warning("the write-ahead log could not be emptied: %s", error)
+            return False
         return busy == 0
 
     def close(self) -> None:

@@ -6,8 +6,10 @@
 """
 
 import json
+import math
 import os
 import secrets
+import struct
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -34,6 +36,20 @@ MANIFEST, SAMPLES, TEMPLATES = "manifest.json", "samples.jsonl", "templates.npy"
 _MAX_LINE_BYTES = 16_384
 _MAX_MANIFEST_BYTES = 65_536
 _NORM_TOLERANCE = 1e-3
+# What the zip, JSON and NumPy readers raise on damaged input; NotImplementedError and RecursionError are
+# RuntimeErrors.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    struct.error,
+    EOFError,
+    InputError,
+    LookupError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def export(store: Store, space: str, path: Path) -> GallerySize:
@@ -115,7 +131,7 @@ def _sound(path: Path) -> Iterator[None]:
         raise GalleryNotFound(f"no exported gallery at {path}; check the name")
     try:
         yield
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, InputError) as error:
+    except _DAMAGE as error:
         raise GalleryCorrupt(
             f"{path} is not a sound export ({error}); nothing was imported, export it anew"
         ) from error
@@ -187,10 +203,13 @@ def _row(line: bytes, blob: bytes, dimension: int) -> Row:
     norm = float(np.linalg.norm(vector))
     if not abs(norm - 1.0) < _NORM_TOLERANCE:
         raise ValueError(f"a template has norm {norm:.4f}, expected 1")
+    created_s = float(values["created_s"])
+    if not math.isfinite(created_s):
+        raise ValueError("a time is not finite")
     return Row(
         check_id(values["subject_id"], "subject id"),
         check_id(values["sample_id"], "sample id"),
         vector,
         check_sha256(values["source_sha256"]),
-        float(values["created_s"]),
+        created_s,
     )

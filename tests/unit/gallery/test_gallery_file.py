@@ -36,6 +36,15 @@ def test_another_space(path, draw):
         Gallery.open(path, space="space-b", create=True)
 
 
+def test_any_file_name(tmp_path, draw):
+    path = tmp_path / "a b#c?d%20é.gallery"
+    filled(path, draw(2))
+    with Gallery.open(str(path), space=SPACE) as gallery:
+        assert gallery.size.samples == 2
+        assert gallery.space == SPACE
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
 def test_arguments_are_checked(path):
     with pytest.raises(ValueError, match="space"):
         Gallery.open(path, space="", create=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -135,6 +136,8 @@ def damages(file, templates):
     yield "fewer lines", {"samples": lines[: len(lines) // 2]}
     yield "more lines", {"samples": lines + b"{}\n"}
     yield "bad id", {"samples": no_id}
+    yield "nested", {"samples": b"[" * 16000 + b"\n" + lines}
+    yield "time", {"samples": re.sub(rb'"created_s": [0-9.]+', b'"created_s": NaN', lines)}
     yield "no text", {"samples": b"\xff" + lines}
     yield "float64", {"templates": npy(templates.astype(np.float64))}
     yield "fewer rows", {"templates": npy(templates[:8])}
