@@ -154,12 +154,14 @@ class Refusal:
         detail: one sentence for people: what was found, what is needed.
         detections: what the detector saw, in px of the upright picture.
         role: the role of the refused picture.
+        rotation_deg: clockwise turn (0, 90, 180, 270) applied to make the picture upright by evidence.
     """
 
     reason: RefusalReason
     detail: str
     detections: Detections = field(default_factory=Detections.none)
     role: Role = Role.PROBE
+    rotation_deg: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -137,7 +138,10 @@ class FacePipeline:
         for image in images:
             upright = self.detect(image)
             choice = choose_face(upright.detections, upright.pixels.shape[:2], self.rules, role)
-            chosen.append(choice if isinstance(choice, Refusal) else (upright, *choice))
+            if isinstance(choice, Refusal):
+                chosen.append(replace(choice, rotation_deg=upright.rotation_deg))
+            else:
+                chosen.append((upright, *choice))
         return self._embed_chosen(chosen)
 
     def extract_central(self, images: Sequence[Image]) -> list[Face | Refusal]:
@@ -202,7 +206,7 @@ class FacePipeline:
         face = self.extract_one(probe, Role.PROBE)
         if isinstance(face, Refusal):
             return face
-        return gallery.identify(face.embedding, point, fpir, max_candidates)
+        return gallery.identify(face.embedding, point=point, fpir=fpir, max_candidates=max_candidates)
 
     def _embed_chosen(
         self, chosen: Sequence[tuple[Upright, int, tuple[str, ...]] | Refusal]

@@ -23,6 +23,8 @@ class FakeDetector:
         known: pictures with what is to be found in them, from :func:`lineament.testing.draw_scene` for example.
     """
 
+    name = "fake-detector"
+
     def __init__(self, known: Iterable[tuple[ImageArray, Detections]]) -> None:
         self._known = {_digest(pixels): detections for pixels, detections in known}
 
@@ -53,6 +55,8 @@ class FakeEmbedder:
         template: name of the crop template that the crops follow.
         dimension: length of the vectors.
     """
+
+    name = "fake-embedder"
 
     def __init__(self, crop_size_px: int = 112, template: str = "arcface-112", dimension: int = 128) -> None:
         self.crop_size_px = crop_size_px

@@ -1,0 +1,57 @@
+"""Drawn people in drawn places, and a calibration record that fits the fake embedder."""
+
+from lineament.core.types import Image
+from lineament.geometry import turn
+from lineament.testing import DrawnScene, Place, draw_scene
+from lineament.zoo.calibration import CalibrationData, CalibrationRecord, CalibrationRow
+
+HEIGHT, WIDTH = 300, 420
+
+
+def scene(*places: tuple[int, float, float, float], background: int = 0) -> DrawnScene:
+    """People (seed, x, y, size) in a picture."""
+    return draw_scene(
+        HEIGHT,
+        WIDTH,
+        [Place(seed=s, x_px=x, y_px=y, size_px=size) for s, x, y, size in places],
+        background,
+    )
+
+
+SCENES = {
+    "ada": scene((1, 150, 150, 200)),
+    "ada again": scene((1, 260, 140, 150), background=3),
+    "bob": scene((2, 200, 150, 180)),
+    "bob and a bystander": scene((2, 140, 150, 180), (3, 350, 60, 60)),
+    "ada and bob": scene((1, 110, 150, 180), (2, 310, 150, 180)),
+    "ada at the border": scene((1, 10, 150, 200)),
+    "ada far away": scene((1, 200, 150, 26)),
+    "empty": scene(),
+}
+
+
+def record(space: str, n_nonmated: int = 100_000) -> CalibrationRecord:
+    """Three rates with thresholds that the fake embedder's people fit."""
+    rates = ((1e-1, 0.6), (1e-2, 0.8), (1e-3, 0.9))
+    return CalibrationRecord(
+        name="drawn people",
+        space=space,
+        protocol="made up for a test",
+        data=(CalibrationData(name="drawn", digest="0" * 64),),
+        n_subjects=500,
+        n_images=1000,
+        n_mated=500,
+        n_nonmated=n_nonmated,
+        seed=0,
+        replicates=100,
+        rows=tuple(
+            CalibrationRow(
+                fmr=fmr, threshold=t, low=t - 0.01, high=t + 0.01, fnmr=0.1, fnmr_low=0.0, fnmr_high=0.2
+            )
+            for fmr, t in rates
+        ),
+    )
+
+
+def image(name: str, turned_deg: int = 0) -> Image:
+    return Image(turn(SCENES[name].pixels, turned_deg))
