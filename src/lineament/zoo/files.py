@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import logging
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,16 +38,21 @@ def write_atomic(path: Path, data: bytes) -> None:
     The bytes are on the disk before the name appears.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = beside(path)
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with part.open("xb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(name).replace(path)
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
+
+
+def beside(path: Path) -> Path:
+    """A hidden name in the same folder that nobody else uses; what is made there keeps the usual rights."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
 
 
 def publish(part: Path, path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-REWRITE_VERSION = 1
+REWRITE_VERSION = 2
 
 
 def rewrite_prelu(model: onnx.ModelProto) -> int:
@@ -69,14 +69,15 @@ def _scaled_relu(
 
 
 def prepare(data: bytes) -> bytes:
-    """Serialised model for ONNX Runtime: unchanged arithmetic, faster nodes.
+    """Serialised model for ONNX Runtime: unchanged arithmetic, faster nodes; ``data`` itself when it has none.
 
     Args:
         data: serialised ONNX model.
     """
     model = onnx.load_from_string(data)
-    if rewrite_prelu(model):
-        del model.graph.value_info[:]
+    if not rewrite_prelu(model):
+        return data
+    del model.graph.value_info[:]
     prepared: bytes = model.SerializeToString(deterministic=True)
     return prepared
 

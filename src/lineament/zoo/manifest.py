@@ -170,7 +170,8 @@ def parse_manifest(text: str, origin: str) -> Manifest:
         faults = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors()
         )
-        raise ManifestError(f"{origin} has {error.error_count()} faults: {faults}") from error
+        count = error.error_count()
+        raise ManifestError(f"{origin} has {count} fault{'s' * (count > 1)}: {faults}") from error
 
 
 def _folders() -> list[Any]:

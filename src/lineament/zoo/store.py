@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,7 +18,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from lineament.core.errors import ManifestError, WeightsCorrupt
-from lineament.zoo.files import disk_errors, sha256_of, write_atomic
+from lineament.zoo.files import beside, disk_errors, sha256_of, write_atomic
 from lineament.zoo.golden import check_golden
 from lineament.zoo.graph import REWRITE_VERSION, prepare
 from lineament.zoo.manifest import Manifest, Weight
@@ -37,11 +36,11 @@ class WeightFile:
 
     Attributes:
         path: ONNX as published or converted.
-        prepared: the same network rewritten for ONNX Runtime.
+        prepared: the same network rewritten for ONNX Runtime; None when there is nothing to rewrite.
     """
 
     path: Path
-    prepared: Path
+    prepared: Path | None
 
 
 def ensure_weights(manifest: Manifest, fetch: FetchOptions | None = None) -> dict[str, WeightFile]:
@@ -100,11 +99,24 @@ def _ready(manifest: Manifest, options: FetchOptions) -> dict[str, WeightFile] |
         return None
     ready = {}
     for weight in manifest.weights:
-        path = folder / f"{weight.role}.onnx" if weight.convert else find_local(weight, options)
-        if path is None:
+        published = None if weight.convert else find_local(weight, options)
+        if published is None and not weight.convert:
             return None
-        ready[weight.role] = WeightFile(path, folder / f"{weight.role}.prepared.onnx")
+        ready[weight.role] = network_files(folder, weight, published)
     return ready
+
+
+def network_files(folder: Path, weight: Weight, published: Path | None) -> WeightFile:
+    """The files of one network.
+
+    Args:
+        folder: where the model's derived files are.
+        weight: which network.
+        published: its published file; None only when it is converted.
+    """
+    prepared = folder / f"{weight.role}.prepared.onnx"
+    path = folder / f"{weight.role}.onnx" if published is None or weight.convert else published
+    return WeightFile(path, prepared if prepared.is_file() else None)
 
 
 def _sound(folder: Path) -> bool:
@@ -129,15 +141,15 @@ def derive(manifest: Manifest, published: Mapping[str, Path], options: FetchOpti
         WeightsCorrupt: a file cannot be converted, or a golden vector does not agree.
     """
     folder = derived_folder(manifest, options)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{manifest.name}."))
+    work = beside(folder)
+    work.mkdir(parents=True)
     try:
         digests = {}
         for weight in manifest.weights:
             for name, data in _networks(weight, published[weight.role]).items():
                 write_atomic(work / name, data)
                 digests[name] = hashlib.sha256(data).hexdigest()
-        _check(manifest, work)
+        _check(manifest, {w.role: network_files(work, w, published[w.role]) for w in manifest.weights})
         write_atomic(work / DIGESTS, json.dumps(digests, indent=1).encode())
         shutil.rmtree(folder, ignore_errors=True)
         work.replace(folder)
@@ -153,20 +165,22 @@ def _networks(weight: Weight, published: Path) -> dict[str, bytes]:
         module, _, function = weight.convert.partition(":")
         data = made[f"{weight.role}.onnx"] = getattr(import_module(module), function)(data)
     try:
-        made[f"{weight.role}.prepared.onnx"] = prepare(data)
+        prepared = prepare(data)
     except DecodeError as error:
         raise WeightsCorrupt(
             f"expected a serialised ONNX model, but {published} cannot be parsed; delete it and fetch it again"
         ) from error
+    if prepared != data:
+        made[f"{weight.role}.prepared.onnx"] = prepared
     return made
 
 
-def _check(manifest: Manifest, folder: Path) -> None:
+def _check(manifest: Manifest, files: Mapping[str, WeightFile]) -> None:
     if manifest.golden is None:
         return
     runtime = Runtime("onnxruntime", threads=1)
-    files = {w.role: folder / f"{w.role}.prepared.onnx" for w in manifest.weights}
-    result = check_golden(manifest, {role: open_session(path, runtime) for role, path in files.items()})
+    sessions = {role: open_session(f.path, runtime, f.prepared) for role, f in files.items()}
+    result = check_golden(manifest, sessions)
     if result.faults:
         raise WeightsCorrupt(
             f"weights for {manifest.name} do not give the outputs of the original: {'; '.join(result.faults)}; "

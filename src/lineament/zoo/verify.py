@@ -11,7 +11,7 @@ from lineament.zoo.golden import GoldenResult, check_golden
 from lineament.zoo.manifest import Manifest, Weight
 from lineament.zoo.options import FetchOptions
 from lineament.zoo.session import Runtime, open_session
-from lineament.zoo.store import DIGESTS, derived_folder
+from lineament.zoo.store import DIGESTS, derived_folder, network_files
 
 Where = Literal["cache", "folder", "fetch", "absent"]
 
@@ -94,12 +94,12 @@ def verify_weights(manifest: Manifest, runtime: Runtime, options: FetchOptions) 
     checks += [FileCheck(folder / name, sha256, _digest(folder / name)) for name, sha256 in _noted(folder)]
     golden, fault = None, ""
     if manifest.golden and (folder / DIGESTS).is_file() and all(c.is_sound for c in checks):
-        sessions = {}
-        for weight in manifest.weights:
-            path = folder / f"{weight.role}.onnx" if weight.convert else published[weight.role]
-            if path is not None:
-                prepared = folder / f"{weight.role}.prepared.onnx"
-                sessions[weight.role] = open_session(path, runtime, prepared)
+        networks = {
+            w.role: network_files(folder, w, published[w.role])
+            for w in manifest.weights
+            if w.convert or published[w.role] is not None
+        }
+        sessions = {role: open_session(f.path, runtime, f.prepared) for role, f in networks.items()}
         try:
             golden = check_golden(manifest, sessions)
         except WeightsCorrupt as error:

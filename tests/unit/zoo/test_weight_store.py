@@ -80,6 +80,16 @@ def test_both_networks_give_the_same(folder: FetchOptions) -> None:
     np.testing.assert_allclose(prepared, published, atol=1e-5)
 
 
+def test_network_without_anything_to_rewrite_has_one_file(options: FetchOptions, tmp_path: Path) -> None:
+    plain = tiny_network(prelu=False)
+    (tmp_path / "net.dat").write_bytes(PREFIX + plain)
+    wanted = manifest(weight(PREFIX + plain, file="net.dat", convert=CONVERTER))
+    files = ensure_weights(wanted, replace(options, folders=(tmp_path,)))["model"]
+    assert files.prepared is None
+    assert sorted(p.name for p in files.path.parent.iterdir()) == ["digests.json", "model.onnx"]
+    assert files.path.read_bytes() == plain
+
+
 def test_converted_once_then_read(folder: FetchOptions, tmp_path: Path) -> None:
     files = ensure_weights(converted(), folder)["model"]
     assert files.path.read_bytes() == NET
@@ -87,6 +97,16 @@ def test_converted_once_then_read(folder: FetchOptions, tmp_path: Path) -> None:
     (tmp_path / "mine" / "net.dat").unlink()
     assert ensure_weights(converted(), folder)["model"] == files
     assert files.path.stat().st_mtime_ns == made
+
+
+def test_another_user_may_read_what_the_umask_lets(folder: FetchOptions) -> None:
+    before = os.umask(0o022)
+    try:
+        files = ensure_weights(converted(), folder)["model"]
+    finally:
+        os.umask(before)
+    modes = [p.stat().st_mode & 0o777 for p in (files.path, files.prepared, files.path.parent)]
+    assert modes == [0o644, 0o644, 0o755]
 
 
 def test_malformed_file_is_named_and_leaves_nothing(folder: FetchOptions, tmp_path: Path) -> None:
