@@ -85,7 +85,8 @@ def test_built_in(name: str) -> None:
     # a file that no public place has in these bytes says so
     says = "weights folder only" in model.summary
     assert says == (not all(w.sources for w in model.weights))
-    assert not re.search(r"pypi|pythonhosted", repr(model).lower())
+    hosts = set(re.findall(r"https?://([^/'\"]+)", repr(model)))
+    assert hosts <= {"raw.githubusercontent.com"}
 
 
 def test_one_archive_for_all_networks_of_a_model() -> None:
