@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from lineament.cli import evaluate, gallery, models, people
+from lineament.cli import demo, evaluate, gallery, models, people
 from lineament.cli.exits import Exit, exit_for
 from lineament.core.errors import LineamentError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("demo")(demo.demo)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(people.app, name="people")
 app.add_typer(gallery.app, name="gallery")
