@@ -27,7 +27,7 @@ from lineament.detection import Detector, JointScales, Upright, find_upright, lo
 from lineament.embedding import Embedder, load_embedder
 from lineament.gallery import Gallery
 from lineament.geometry import TEMPLATES, align
-from lineament.pipeline.choose import FaceRules, central_face, check_whole, choose_face
+from lineament.pipeline.choose import FaceRules, central_face, check_whole, choose_face, has_usual_points
 from lineament.zoo.calibration import CalibrationRecord, load_calibration
 from lineament.zoo.profiles import Profile, find_profile
 from lineament.zoo.session import Runtime
@@ -113,12 +113,14 @@ class FacePipeline:
         """Every face of a picture that is large and whole enough to compare, best score first."""
         upright = self.detect(image)
         found = upright.detections
+        usual = has_usual_points(found, self.rules)
         sizes = [d.size_px for d in found]
         size = upright.pixels.shape[:2]
         keep = [
             i
             for i in range(len(found))
-            if sizes[i] >= self.rules.min_face_px
+            if usual[i]
+            and sizes[i] >= self.rules.min_face_px
             and check_whole(found, i, size, self.rules, Role.PROBE) is None
         ]
         return self._embed([(upright, i, ()) for i in keep])

@@ -68,7 +68,8 @@ def test_sizes_at_the_limits() -> None:
 
 def test_the_shorter_side_of_a_box_is_its_size() -> None:
     box = np.array([[100, 100, 120, 300]], np.float32)
-    found = Detections(box, np.ones(1, np.float32), np.full((1, 5, 2), 150, np.float32))
+    points = (FACE * (20, 200) + (100, 100)).astype(np.float32)
+    found = Detections(box, np.ones(1, np.float32), points[None])
     assert refused(found).reason is RefusalReason.FACE_TOO_SMALL
 
 
@@ -87,6 +88,30 @@ def test_a_point_that_the_detector_does_not_give_is_not_cut_off() -> None:
     points[0, 3:] = np.nan
     known = Detections(found.boxes, found.scores, points)
     assert choose_face(known, SIZE, FaceRules(), Role.PROBE) == (0, ())
+
+
+def huddled(found: Detections, index: int, share: float) -> Detections:
+    """The same faces, the points of one drawn together to ``share`` of the box."""
+    points = found.points.copy()
+    centre = points[index].mean(axis=0)
+    spread = (np.ptp(points[index], axis=0) / (found.boxes[index, 2:] - found.boxes[index, :2])).max()
+    points[index] = centre + (points[index] - centre) * share / spread
+    return Detections(found.boxes, found.scores, points)
+
+
+def test_points_that_huddle_are_no_face() -> None:
+    single = faces((100, 100, 200))
+    assert refused(huddled(single, 0, 0.19)).reason is RefusalReason.NO_FACE
+    assert choose_face(huddled(single, 0, 0.21), SIZE, FaceRules(), Role.PROBE) == (0, ())
+    # it is no rival and no bystander of a real one either
+    pair = huddled(faces((10, 100, 200), (300, 100, 90)), 0, 0.1)
+    assert choose_face(pair, SIZE, FaceRules(), Role.PROBE) == (1, ())
+
+
+def test_a_face_without_points_is_no_face() -> None:
+    found = faces((100, 100, 200))
+    blind = Detections(found.boxes, found.scores, np.full((1, 5, 2), np.nan, np.float32))
+    assert refused(blind).reason is RefusalReason.NO_FACE
 
 
 @given(st.lists(st.tuples(st.floats(0, 500), st.floats(0, 300), st.floats(5, 100)), max_size=5))
@@ -108,7 +133,14 @@ def test_the_central_face() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"min_face_px": 0}, {"rival_ratio": 0}, {"rival_ratio": 1.1}, {"outside_ratio": -0.1}]
+    "wrong",
+    [
+        {"min_face_px": 0},
+        {"rival_ratio": 0},
+        {"rival_ratio": 1.1},
+        {"outside_ratio": -0.1},
+        {"spread_ratio": 2},
+    ],
 )
 def test_rules_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="out of range"):
