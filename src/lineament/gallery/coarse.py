@@ -72,7 +72,8 @@ class CoarseScan:
         if len(queries) == 0:
             return []
         before = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(self._threads)
+        # Threads share queries, not rows: a second one would only spin beside a single query.
+        faiss.omp_set_num_threads(min(self._threads, len(queries)))
         try:
             near = self._index.search(np.ascontiguousarray(queries), min(k, self._index.ntotal))[1]
         finally:

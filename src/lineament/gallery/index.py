@@ -125,7 +125,8 @@ class TemplateCache:
         for k in COARSE_ROWS:
             missing = [i for i, rows in enumerate(found) if rows is None]
             for i, near in zip(missing, self._coarse.search(queries[missing], k), strict=True):
-                scores = self._rows[near].astype(np.float32) @ queries[i]
+                # A thousand rows are too few to share among the threads of a matrix product.
+                scores = np.einsum("nd,d->n", self._rows[near].astype(np.float32), queries[i])
                 found[i] = self._best(near, scores, want)
         missing = [i for i, rows in enumerate(found) if rows is None]
         for i, rows in zip(missing, self._scan_all(queries[missing], want), strict=True):
