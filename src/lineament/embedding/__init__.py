@@ -1,11 +1,11 @@
 """Face embedders: aligned crops in, unit vectors out."""
 
 from lineament.embedding.base import Embedder
-from lineament.embedding.onnx import OnnxEmbedder
+from lineament.embedding.onnx import OnnxEmbedder, space_id
 from lineament.zoo.loading import build, load_model
 from lineament.zoo.session import Runtime
 
-__all__ = ["Embedder", "OnnxEmbedder", "load_embedder"]
+__all__ = ["Embedder", "OnnxEmbedder", "load_embedder", "space_id"]
 
 
 def load_embedder(name: str, runtime: Runtime | None = None) -> Embedder:

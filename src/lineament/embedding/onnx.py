@@ -5,10 +5,23 @@ import numpy as np
 from lineament.core.arrays import FloatArray, ImageArray, check_crops
 from lineament.core.errors import ManifestError
 from lineament.zoo.loading import LoadedModel
+from lineament.zoo.manifest import Manifest
 from lineament.zoo.tensor import to_tensor
 
 CHUNK = 32
 """Crops in one run of the network: bounds memory; larger chunks are no faster on a CPU."""
+
+
+def space_id(manifest: Manifest, precision: str, flip: bool) -> str:
+    """Id of the embedding space that a model makes, known without its weights.
+
+    Args:
+        manifest: the model.
+        precision: arithmetic of the network, "f32" or "bf16".
+        flip: whether each crop is averaged with its mirror image.
+    """
+    facts = (precision, "flip") if flip else (precision,)
+    return f"{manifest.name}-{'-'.join(facts)}@{manifest.digest(*facts)}"
 
 
 class OnnxEmbedder:
@@ -34,9 +47,8 @@ class OnnxEmbedder:
             raise ManifestError(
                 f"{manifest.name}: an embedder needs square crops, got {manifest.input.shape}"
             )
-        facts = (model.precision, "flip") if flip else (model.precision,)
         self.name = manifest.name
-        self.space = f"{manifest.name}-{'-'.join(facts)}@{manifest.digest(*facts)}"
+        self.space = space_id(manifest, model.precision, flip)
         self.template = manifest.input.template
         self.dimension = manifest.dimension
         self._size = height
