@@ -49,6 +49,6 @@ def resize(pixels: ImageArray, height: int, width: int) -> ImageArray:
     """
     if (height, width) == pixels.shape[:2]:
         return pixels
-    shrinks = height * width < pixels.shape[0] * pixels.shape[1]
+    shrinks = height <= pixels.shape[0] and width <= pixels.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
