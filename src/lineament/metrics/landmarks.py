@@ -102,7 +102,7 @@ def nme(points: FloatArray, truth: FloatArray, normaliser_px: ScoreArray) -> Sco
         raise ValueError(
             "normalisers must be above 0 px; a picture with both eyes in one place cannot be used"
         )
-    annotated: NDArray[np.bool_] = ~np.isnan(right).any(axis=2)
+    annotated = np.asarray(~np.isnan(right).any(axis=2))
     if not annotated.any(axis=1).all():
         raise ValueError("every picture needs at least one annotated point; leave the others out")
     distances = np.linalg.norm(found - right, axis=2)
