@@ -13,7 +13,19 @@ import sys
 
 import typer
 
-from lineament.cli import demo, evaluate, gallery, models, people
+from lineament.cli import (
+    demo,
+    detect,
+    doctor,
+    embed,
+    enroll,
+    evaluate,
+    gallery,
+    identify,
+    models,
+    people,
+    verify,
+)
 from lineament.cli.exits import Exit, exit_for
 from lineament.core.errors import LineamentError
 
@@ -27,6 +39,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+app.command("verify")(verify.verify)
+app.command("enroll")(enroll.enroll)
+app.command("identify")(identify.identify)
+app.command("detect")(detect.detect)
+app.command("embed")(embed.embed)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(people.app, name="people")
 app.add_typer(gallery.app, name="gallery")

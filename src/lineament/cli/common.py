@@ -46,7 +46,7 @@ GALLERY = typer.Option(
     envvar="LINEAMENT_GALLERY",
     help="File that holds the people.",
 )
-PICTURES = typer.Argument(..., metavar="PICTURE...", help="Files, folders or patterns.", show_default=False)
+PICTURES = typer.Argument(..., metavar="PICTURE", help="Files, folders or patterns.", show_default=False)
 
 
 def _rate(name: str, meaning: str) -> Any:
@@ -60,6 +60,16 @@ def _rate(name: str, meaning: str) -> Any:
         if not 0.0 < value < 1.0:
             raise typer.BadParameter(f"{value:g} is not a fraction between 0 and 1", param_hint=name)
         return value
+
+    return check
+
+
+def optional_rate(name: str) -> Any:
+    """A callback for a rate that may be left out."""
+    insist = _rate(name, "")
+
+    def check(value: float | None) -> float | None:
+        return None if value is None else insist(value)
 
     return check
 

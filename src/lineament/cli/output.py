@@ -4,13 +4,14 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from lineament.zoo.options import Progress
 
+T = TypeVar("T")
 JsonFlag = typer.Option(False, "--json", help="Print one JSON document.")
 PIPE_COLUMNS = 200
 """Width of tables that do not go to a terminal."""
@@ -74,3 +75,19 @@ def download_progress() -> Iterator["Progress"]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield show
+
+
+def progress(items: Sequence[T], what: str) -> Iterator[T]:
+    """The items one by one, with a bar on stderr when that is a terminal and there are several."""
+    if len(items) < 2 or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Results on a terminal appear above the bar; results that go elsewhere are left alone.
+    shared = sys.stdout.isatty()
+    with Bars(*columns, console=Console(stderr=True), transient=True, redirect_stdout=shared) as bars:
+        yield from bars.track(items)

@@ -38,6 +38,7 @@ def draw_detections(
     detections: Detections,
     labels: Sequence[str] | None = None,
     colours: Sequence[Colour] | None = None,
+    weight: float = 1.0,
 ) -> ImageArray:
     """Draw boxes, points and labels onto a copy of a picture.
 
@@ -48,6 +49,7 @@ def draw_detections(
         detections: faces in px of the picture; points that are NaN are left out.
         labels: a text for each face.
         colours: a colour for each face; :data:`PALETTE` in turn by default.
+        weight: how much heavier than usual lines and text are, for pictures that are shown small.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -60,13 +62,13 @@ def draw_detections(
             raise ValueError(f"expected {len(detections)} {name}, one for each face, got {len(values)}")
     canvas = PillowImage.fromarray(check_image(pixels))
     pen = ImageDraw.Draw(canvas)
-    line = max(1, round(min(canvas.size) / 320))
+    line = max(1, round(weight * min(canvas.size) / 320))
     for index, detection in enumerate(detections):
         _draw_face(pen, detection, colours[index] if colours else PALETTE[index % len(PALETTE)], line)
     for index, detection in enumerate(detections):
         if labels is not None and labels[index]:
             colour = colours[index] if colours else PALETTE[index % len(PALETTE)]
-            _draw_label(pen, detection, labels[index], colour, canvas.size)
+            _draw_label(pen, detection, labels[index], colour, canvas.size, weight)
     return np.array(canvas)
 
 
@@ -83,10 +85,15 @@ def _draw_face(pen: ImageDraw.ImageDraw, detection: Detection, colour: Colour, l
 
 
 def _draw_label(
-    pen: ImageDraw.ImageDraw, detection: Detection, label: str, colour: Colour, picture: tuple[int, int]
+    pen: ImageDraw.ImageDraw,
+    detection: Detection,
+    label: str,
+    colour: Colour,
+    picture: tuple[int, int],
+    weight: float,
 ) -> None:
     """A filled tag above the box, or inside its top where there is no room above."""
-    size = max(11, round(min(picture) / 30))
+    size = max(11, round(weight * min(picture) / 30))
     (text, font), pad = fit_text(label, size), max(2, size // 5)
     ascent, descent = font.getmetrics()
     width, height = round(font.getlength(text)) + 2 * pad, ascent + descent + 2 * pad

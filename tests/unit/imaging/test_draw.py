@@ -126,3 +126,14 @@ def test_bad_sheets_are_refused():
         contact_sheet([Tile(solid((0, 0, 0)))], 3, 8)
     with pytest.raises(BadArray, match="uint8 RGB"):
         Tile(np.zeros((4, 4), np.uint8))
+
+
+def test_weight_thickens_lines_and_text():
+    def coloured(weight):
+        drawn = draw_detections(grey(480, 640), two_faces(4.0), ["Ada", ""], [GREEN, GREEN], weight=weight)
+        return int((drawn == GREEN).all(-1).sum())
+
+    assert coloured(1.0) == int(
+        (draw_detections(grey(480, 640), two_faces(4.0), ["Ada", ""], [GREEN, GREEN]) == GREEN).all(-1).sum()
+    )
+    assert coloured(3.0) > 2 * coloured(1.0)
