@@ -19,8 +19,7 @@
     │ ├ EmbeddingSpaceMismatch  templates of another space
     │ ├ SubjectNotFound   no such subject
     │ ├ GalleryNotFound   no gallery at that path
-    │ ├ GalleryCorrupt    a file that is not a sound gallery
-    │ └ EnrollmentConflict  the sample belongs to somebody else, or is already there
+    │ └ GalleryCorrupt    a file that is not a sound gallery
     ├ ConfigError     settings with faults, all of them listed
     └ DataError       an evaluation set that cannot be read
 
@@ -99,10 +98,6 @@ class GalleryNotFound(GalleryError):
 
 class GalleryCorrupt(GalleryError):
     """The file is not a sound gallery."""
-
-
-class EnrollmentConflict(GalleryError):
-    """The sample is already there, or looks like another subject."""
 
 
 class ConfigError(LineamentError):
