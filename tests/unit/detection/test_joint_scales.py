@@ -102,6 +102,12 @@ def test_settings_count_in_px_of_the_picture() -> None:
     assert len(joint.with_settings(DetectionSettings(min_score=0.99)).detect([pixels])[0]) == 0
 
 
+def test_small_pictures_are_at_most_doubled() -> None:
+    inner = SquareDetector()
+    JointScales(inner, (160, 640, 1000)).detect([np.zeros((60, 100, 3), np.uint8)])
+    assert inner.seen == [(96, 160), (120, 200)]
+
+
 def test_narrow_pictures_keep_at_least_one_px() -> None:
     inner = SquareDetector()
     JointScales(inner, (160,)).detect([np.zeros((1, 2000, 3), np.uint8)])
