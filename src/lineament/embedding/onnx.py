@@ -6,7 +6,6 @@ from lineament.core.arrays import FloatArray, ImageArray, check_crops
 from lineament.core.errors import ManifestError
 from lineament.zoo.loading import LoadedModel
 from lineament.zoo.manifest import Manifest
-from lineament.zoo.manifest import Manifest
 from lineament.zoo.tensor import to_tensor
 
 CHUNK = 32
@@ -83,18 +82,6 @@ class OnnxEmbedder:
         (name,) = self._session.inputs
         (features,) = self._session.run({name: to_tensor(crops, self._spec)}).values()
         return _unit(features)
-
-
-def space_id(manifest: Manifest, precision: str, flip: bool = False) -> str:
-    """Id of the embedding space that a model makes.
-
-    Args:
-        manifest: the embedder.
-        precision: arithmetic of its network, "f32" or "bf16".
-        flip: features of crop and mirror image are averaged.
-    """
-    facts = (precision, "flip") if flip else (precision,)
-    return f"{manifest.name}-{'-'.join(facts)}@{manifest.digest(*facts)}"
 
 
 def _unit(features: FloatArray) -> FloatArray:
