@@ -115,7 +115,7 @@ def _patch(pixels: ImageArray, points: FloatArray) -> ImageArray:
 def _glasses(pixels: ImageArray, points: FloatArray) -> ImageArray:
     """Two dark lenses and the bridge between them."""
     frame = _Frame(points)
-    lens = np.array([(-0.44, -0.24), (0.44, -0.28), (0.42, 0.1), (0.2, 0.34), (-0.16, 0.34), (-0.4, 0.12)])
+    lens = np.array([(-0.36, -0.2), (0.38, -0.24), (0.36, 0.08), (0.18, 0.26), (-0.14, 0.26), (-0.33, 0.1)])
     bridge = [(-0.15, -0.2), (0.15, -0.2), (0.15, -0.1), (-0.15, -0.1)]
     middle, mirror = np.array((0.5, 0.04)), np.array((-1, 1))
     for outline in (lens + middle, (lens + middle) * mirror, bridge):
