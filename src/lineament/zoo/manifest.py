@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lineament.core.errors import ManifestError, ModelNotFound
+from lineament.geometry import TEMPLATES
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$")]
@@ -136,6 +137,8 @@ class Manifest(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
+        if self.input.template and self.input.template not in TEMPLATES:
+            raise ValueError(f"there is no crop template {self.input.template!r}; there are {sorted(TEMPLATES)}")
         if (self.task == "embedding") != (self.dimension > 0):
             raise ValueError("dimension must be set for embedding models and only for them")
         if not self.weights:
@@ -146,13 +149,16 @@ class Manifest(_Strict):
         return self
 
     def digest(self, *extra: str) -> str:
-        """Short hex digest of everything that decides the model's output: weights, conversion and input.
+        """Short hex digest of everything that decides the model's output: weights, conversion, input and crop.
 
         Args:
             extra: further facts that change the output, the precision for example.
         """
         facts = [[w.role, w.sha256, w.convert] for w in self.weights]
-        text = json.dumps([facts, self.input.model_dump(mode="json"), self.dimension, extra], sort_keys=True)
+        template = TEMPLATES.get(self.input.template)
+        crop = template.points.tolist() if template else []
+        inputs = self.input.model_dump(mode="json")
+        text = json.dumps([facts, inputs, crop, self.dimension, extra], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
