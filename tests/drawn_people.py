@@ -1,8 +1,11 @@
-"""Drawn people in drawn places, and a calibration record that fits the fake embedder."""
+"""Drawn people in drawn places, and a pipeline of fakes that knows them."""
 
-from lineament.core.types import Image
+import numpy as np
+
+from lineament.core.types import Detections, Image
 from lineament.geometry import turn
-from lineament.testing import DrawnScene, Place, draw_scene
+from lineament.pipeline import FacePipeline
+from lineament.testing import DrawnScene, FakeDetector, FakeEmbedder, Place, draw_scene
 from lineament.zoo.calibration import CalibrationData, CalibrationRecord, CalibrationRow
 
 HEIGHT, WIDTH = 300, 420
@@ -55,3 +58,14 @@ def record(space: str, n_nonmated: int = 100_000) -> CalibrationRecord:
 
 def image(name: str, turned_deg: int = 0) -> Image:
     return Image(turn(SCENES[name].pixels, turned_deg))
+
+
+def drawn_pipeline() -> FacePipeline:
+    """Knows every scene; its calibration is made up."""
+    embedder = FakeEmbedder()
+    known = [(s.pixels, s.detections) for s in SCENES.values()]
+    # What stands on its head is found too, but with less confidence, as real detectors do.
+    known += [
+        (turn(p, 180), Detections(d.boxes, np.full(len(d), 0.3, np.float32), d.points)) for p, d in known
+    ]
+    return FacePipeline(FakeDetector(known), embedder, calibration=record(embedder.space))
