@@ -58,9 +58,14 @@ def put_calibration(folder: Path, space: str) -> None:
     ).save(folder)
 
 
+PROFILE = find_profile("open")
+EMBEDDER, _, OPTION = PROFILE.embedder.partition("+")
+SPACE = space_id(find_model(EMBEDDER), PROFILE.precision, flip=OPTION == "flip")
+
+
 def complete(machine: Path) -> None:
-    put_weights(("centerface", "dlib-resnet"))
-    put_calibration(machine / "calibration", space_id(find_model("dlib-resnet"), "f32", flip=False))
+    put_weights((PROFILE.detector, EMBEDDER))
+    put_calibration(machine / "calibration", SPACE)
 
 
 def test_a_complete_machine_can_run(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +73,7 @@ def test_a_complete_machine_can_run(machine: Path, capsys: pytest.CaptureFixture
     assert run(["doctor"]) == 0
     said = capsys.readouterr().out
     assert "profile open can run" in said
-    assert "dlib-resnet-f32@" in said
+    assert SPACE in said
     assert "0.001" in said
 
 
@@ -76,7 +81,7 @@ def test_an_empty_machine_says_what_to_do(machine: Path, capsys: pytest.CaptureF
     assert run(["doctor", "--json"]) == 5
     found = json.loads(capsys.readouterr().out)
     assert found["ready"] is False
-    for word in ("models fetch centerface", "models fetch dlib-resnet", "no calibration record"):
+    for word in (f"models fetch {PROFILE.detector}", f"models fetch {EMBEDDER}", "no calibration record"):
         assert any(word in problem for problem in found["problems"])
     assert found["cache"] == {
         "folder": str(machine / "cache"),
@@ -87,18 +92,18 @@ def test_an_empty_machine_says_what_to_do(machine: Path, capsys: pytest.CaptureF
         "offline": False,
     }
     assert not (machine / "cache").exists()
-    assert {m["name"]: m["present"] for m in found["models"]}["dlib-resnet"] is False
+    assert {m["name"]: m["present"] for m in found["models"]}[EMBEDDER] is False
     assert "package_index" not in found
 
 
 @pytest.mark.parametrize(
     ("missing", "problem"),
-    [("weights", "weights of dlib-resnet are not on this machine"), ("calibration", "no calibration record")],
+    [("weights", f"weights of {EMBEDDER} are not on this machine"), ("calibration", "no calibration record")],
 )
 def test_one_missing_thing_is_named(machine: Path, missing: str, problem: str) -> None:
     complete(machine)
     if missing == "weights":
-        shutil.rmtree(derived_folder(find_model("dlib-resnet"), FetchOptions.from_environment()))
+        shutil.rmtree(derived_folder(find_model(EMBEDDER), FetchOptions.from_environment()))
     else:
         shutil.rmtree(machine / "calibration")
     health = check_profile(find_profile("open"), FetchOptions.from_environment())
