@@ -1,0 +1,199 @@
+"""``lineament evaluate`` on pieces of the data sets, and on the whole ones when slow tests are asked for."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lineament.cli.app import run
+from lineament.evaluation.detection import DetectionReport
+from lineament.evaluation.jsonfile import load_reports
+from lineament.evaluation.trials import read_pairs
+from lineament.evaluation.verification import VerificationReport
+from lineament.zoo.calibration import load_calibration
+from lineament.zoo.licence import ENVIRONMENT
+from lineament.zoo.manifest import find_model
+from lineament.zoo.profiles import find_profile
+
+pytestmark = [pytest.mark.weights, pytest.mark.shared]
+
+
+def piece(source: Path, pairs: str, target: Path, header: str, keep: list[int]) -> Path:
+    """A data folder with some lines of the pairs file and the pictures that they name."""
+    lines = (source / pairs).read_text().splitlines()
+    target.mkdir()
+    (target / pairs).write_text("\n".join([header, *(lines[k] for k in keep)]) + "\n")
+    (archive,) = source.glob("*.zip")
+    with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(target / "pictures.zip", "w") as some:
+        for name in read_pairs(target / pairs).samples:
+            some.writestr(name, whole.read(name))
+    return target
+
+
+@pytest.fixture(scope="module")
+def view1(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first 20 mated and 20 non-mated pairs."""
+    keep = [*range(1, 21), *range(501, 521)]
+    return piece(
+        shared / "data" / "lfw_view1_208",
+        "pairsDevTest.txt",
+        tmp_path_factory.mktemp("v") / "view1",
+        "20",
+        keep,
+    )
+
+
+@pytest.fixture(scope="module")
+def view2(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four mated and four non-mated pairs of each fold."""
+    keep = [1 + fold * 600 + half + k for fold in range(10) for half in (0, 300) for k in range(4)]
+    return piece(
+        shared / "data" / "lfw_aligned112", "pairs.txt", tmp_path_factory.mktemp("v") / "view2", "10 4", keep
+    )
+
+
+def test_view2_compares_embedders(view2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, plot = tmp_path / "r.json", tmp_path / "roc.png"
+    models = [word for name in ("dlib-resnet", "dlib-resnet+flip") for word in ("--model", name)]
+    command = ["evaluate", "verification", "--data", str(view2), *models]
+    assert run([*command, "--report", str(out), "--plot", str(plot)]) == 0
+    said = capsys.readouterr().out
+    for words in ("FMR (FAR)", "EER", "not measurable", "not its own crop", "40 mated and 40 non-mated"):
+        assert words in said
+    reports = load_reports(VerificationReport, out.read_text())
+    assert [r.system.name for r in reports] == ["dlib-resnet", "dlib-resnet+flip"]
+    assert len({r.space for r in reports}) == 2
+    for report in reports:
+        assert "not its own crop" in report.protocol
+        assert report.folds is not None
+        assert report.folds.accuracy >= 0.9
+        assert (report.n_mated_compared, report.n_nonmated_compared, report.fta_rate) == (40, 40, 0)
+        assert report.not_measurable == (1e-2, 1e-3)
+    names = ["roc-det.png", "roc-similarities-1.png", "roc-similarities-2.png", "roc.png"]
+    assert sorted(p.name for p in tmp_path.glob("*.png")) == names
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_view1_runs_end_to_end(view1: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "r.json"
+    command = ["evaluate", "verification", "--data", str(view1), "--protocol", "lfw-view1"]
+    assert run([*command, "--profile", "open", "--report", str(out)]) == 0
+    profile = find_profile("open")
+    assert f"profile open ({profile.detector}, {profile.embedder})" in capsys.readouterr().out
+    (report,) = load_reports(VerificationReport, out.read_text())
+    assert report.fta_rate == 0
+    assert report.folds_end_to_end is not None
+    assert report.folds_end_to_end.accuracy >= 0.85
+    weights = json.loads(out.read_text())[0]["system"]["weights"]
+    assert [w["sha256"] for w in weights] == [
+        w.sha256
+        for name in (profile.detector, profile.embedder.partition("+")[0])
+        for w in find_model(name).weights
+    ]
+
+
+def test_calibration_is_measured_saved_and_found(
+    view1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "records"
+    assert run(["evaluate", "calibrate", "--data", str(view1), "--out", str(folder)]) == 0
+    said = capsys.readouterr().out
+    monkeypatch.setenv("LINEAMENT_CALIBRATION", str(folder))
+    (path,) = folder.glob("*.toml")
+    assert said.splitlines()[-1] == f"written to {path}"
+    record = load_calibration(said.partition(":")[0])
+    trials = read_pairs(view1 / "pairsDevTest.txt")
+    assert (record.n_images, record.n_subjects) == (len(trials.samples), len(set(trials.subjects)))
+    assert record.n_mated + record.n_nonmated == record.n_images * (record.n_images - 1) // 2
+    assert record.smallest_fmr * record.n_nonmated == pytest.approx(30, rel=0.13)
+    assert 0.8 < record.point(0.1).threshold < record.point(0.05).threshold < 1
+    assert "nearest to the centre" in record.protocol
+
+
+def test_detectors_are_measured_in_four_turns(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "r.json"
+    data = shared / "data" / "det_dlib_faces"
+    command = ["evaluate", "detection", "--data", str(data), "--detector", "centerface", "--side", "320"]
+    assert run([*command, "--report", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "centerface at 320 px" in said
+    (report,) = load_reports(DetectionReport, out.read_text())
+    assert [t.turn_deg for t in report.turns] == [0, 90, 180, 270]
+    upright, upside_down = (report.turns[k].overlaps[1].recall for k in (0, 2))
+    assert upright > 0.7
+    assert upright > upside_down
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["verification", "--protocol", "mine", "--model", "x"], 2),
+        (["verification"], 2),
+        (["verification", "--model", "x", "--profile", "open"], 2),
+        (["verification", "--protocol", "lfw-view1", "--model", "x"], 2),
+        (["verification", "--model", "x", "--report", "no/such/folder/r.json"], 2),
+        (["verification", "--model", "x", "--precision", "f16"], 2),
+        (["verification", "--model", "nothing"], 5),
+        (["verification", "--protocol", "lfw-view1", "--profile", "nothing"], 2),
+        (["detection", "--detector", "centerface"], 4),
+        (["calibrate", "--out", "x", "--profile", "nothing"], 2),
+    ],
+)
+def test_wrong_use_is_found_before_the_work(words: list[str], code: int, view2: Path, view1: Path) -> None:
+    data = view1 if "lfw-view1" in words else view2
+    assert run(["evaluate", words[0], "--data", str(data), *words[1:]]) == code
+
+
+def test_missing_data_is_an_input_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "verification", "--data", str(tmp_path / "none"), "--model", "dlib-resnet"]
+    assert run(command) == 4
+    assert "expected a data folder" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "accuracy"),
+    [
+        ("mobilefacenet", 0.9930),
+        ("mobilefacenet+flip", 0.9937),
+        ("edgeface-xs", 0.9953),
+        ("edgeface-xxs", 0.9955),
+        ("dlib-resnet", 0.9885),
+    ],
+)
+def test_view2_repeats_the_known_figures(
+    model: str, accuracy: float, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ENVIRONMENT, "edgeface-xs,edgeface-xxs")
+    out = tmp_path / "r.json"
+    data = shared / "data" / "lfw_aligned112"
+    assert run(["evaluate", "verification", "--data", str(data), "--model", model, "--report", str(out)]) == 0
+    (report,) = load_reports(VerificationReport, out.read_text())
+    assert report.folds is not None
+    assert report.folds.accuracy == pytest.approx(accuracy, abs=0.001)
+
+
+@pytest.mark.slow
+def test_view1_misses_no_face(shared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.json"
+    data = shared / "data" / "lfw_view1_208"
+    command = [
+        "evaluate",
+        "verification",
+        "--data",
+        str(data),
+        "--protocol",
+        "lfw-view1",
+        "--report",
+        str(out),
+    ]
+    assert run(command) == 0
+    (report,) = load_reports(VerificationReport, out.read_text())
+    assert report.fta_rate == 0
+    assert report.folds_end_to_end is not None
+    assert report.folds_end_to_end.accuracy >= 0.99
+    shutil.rmtree(tmp_path)
