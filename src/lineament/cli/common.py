@@ -80,7 +80,7 @@ FMR = typer.Option(
     "--far",
     envvar="LINEAMENT_FMR",
     callback=_rate("--fmr", "false match rate"),
-    help="False match rate that you accept, a fraction: 1e-3 lets one in a thousand strangers pass.  [required]",
+    help="False match rate that you accept, a fraction: 1e-3 lets one in a thousand strangers pass (required)",
     show_default=False,
 )
 FPIR = typer.Option(
@@ -89,7 +89,7 @@ FPIR = typer.Option(
     envvar="LINEAMENT_FPIR",
     callback=_rate("--fpir", "false positive identification rate"),
     help="False positive identification rate that you accept, a fraction: 1e-2 gives somebody's name to one in a "
-    "hundred strangers.  [required]",
+    "hundred strangers (required)",
     show_default=False,
 )
 
