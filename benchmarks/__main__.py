@@ -84,8 +84,8 @@ def _arguments() -> argparse.Namespace:
     unknown = [name for name in arguments.only if name not in every]
     if unknown:
         parser.error(f"unknown stages {', '.join(unknown)}; there are {', '.join(every)}")
-    if arguments.json and not arguments.json.parent.is_dir():
-        parser.error(f"there is no folder {arguments.json.parent}")
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
     return arguments
 
 

@@ -18,7 +18,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_quick_run_writes_a_report(tmp_path: Path) -> None:
-    out = tmp_path / "bench.json"
+    out = tmp_path / "reports" / "bench.json"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "align,search", "--json", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     report = json.loads(out.read_text())
@@ -33,17 +33,16 @@ def test_quick_run_writes_a_report(tmp_path: Path) -> None:
     assert "align to dlib-150" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--only", "nothing"], ["--json", "/no/such/folder/x.json"]])
-def test_wrong_use_is_found_before_the_work(arguments: list[str]) -> None:
+def test_an_unknown_stage_is_wrong_use() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments],
+        [sys.executable, "-m", "benchmarks", "--only", "align,nothing"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert "unknown stages" in done.stderr or "no folder" in done.stderr
+    assert "unknown stages nothing" in done.stderr
 
 
 @pytest.mark.parametrize(
