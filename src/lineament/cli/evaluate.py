@@ -33,7 +33,9 @@ def verification(
     data: Path = DATA,
     protocol: str = typer.Option("lfw-view2", "--protocol", help="lfw-view2 or lfw-view1."),
     model: list[str] = typer.Option(
-        [], "--model", help="Embedder for lfw-view2, repeatable; NAME+flip averages with the mirror image."
+        [],
+        "--model",
+        help="Embedder, repeatable; NAME+flip averages with the mirror image. lfw-view1: instead of the profile's.",
     ),
     profile: list[str] = typer.Option(
         [], "--profile", help="Profile for lfw-view1, repeatable; open by default."
@@ -59,18 +61,20 @@ def verification(
         raise typer.BadParameter(
             "lfw-view2 compares embedders: give --model, no --profile", param_hint="--model"
         )
-    if protocol == "lfw-view1" and model:
-        raise typer.BadParameter("lfw-view1 runs whole pipelines: give --profile", param_hint="--model")
+    if protocol == "lfw-view1" and model and len(profile) > 1:
+        raise typer.BadParameter("several embedders need one profile to run in", param_hint="--profile")
     _check_outputs(report, plot)
     runtime = _runtime(backend, precision, threads)
     verified = []
     for name in model or profile or ["open"]:
         with picture_progress(name) as progress:
-            verified.append(
-                verify_aligned(data, name, runtime, progress)
-                if protocol == "lfw-view2"
-                else verify_end_to_end(data, _profile(name, precision), runtime, progress)
-            )
+            if protocol == "lfw-view2":
+                verified.append(verify_aligned(data, name, runtime, progress))
+                continue
+            whole = _profile([*profile, "open"][0] if model else name, precision)
+            if model:
+                whole = whole.model_copy(update={"embedder": name})
+            verified.append(verify_end_to_end(data, whole, runtime, progress))
     reports = [v.report for v in verified]
     _print_verification(reports)
     if plot:
