@@ -9,7 +9,7 @@ from lineament.cli.output import note
 
 if TYPE_CHECKING:
     from lineament.core.errors import InputError
-    from lineament.core.types import Candidate, Detection, Face, OperatingPoint, Refusal
+    from lineament.core.types import Candidate, Comparison, Detection, Face, OperatingPoint, Refusal
 
 
 def detection_json(detection: "Detection") -> dict[str, Any]:
@@ -58,6 +58,20 @@ def point_json(point: "OperatingPoint") -> dict[str, Any]:
         "n_nonmated": point.n_nonmated,
         "record": point.record,
     }
+
+
+def ratio_json(comparison: "Comparison") -> dict[str, float | None]:
+    """Log-likelihood ratio to base e and to base 10."""
+    import math
+
+    llr = comparison.llr
+    return {"llr": llr, "log10_lr": None if llr is None else llr / math.log(10)}
+
+
+def ratio_words(comparison: "Comparison") -> str:
+    """The likelihood ratio as it follows a similarity, in powers of ten; nothing without one."""
+    power = ratio_json(comparison)["log10_lr"]
+    return "" if power is None else f", likelihood ratio 10^{power:.1f}"
 
 
 def candidate_json(candidate: "Candidate | None") -> dict[str, Any] | None:

@@ -94,7 +94,7 @@ def _say(judged: Judged, quiet: bool) -> Exit:
             sign = "≥" if found.is_match else "<"
             print(
                 f"{WORDS[found.is_match]:<8}  {judged.path}  similarity {found.similarity:.4f} {sign} "
-                f"{found.threshold:.4f} at FMR {found.fmr:g}{_notes(found)}"
+                f"{found.threshold:.4f} at FMR {found.fmr:g}{results.ratio_words(found)}{_notes(found)}"
             )
         return Exit.DONE if found.is_match else Exit.NO_MATCH
     if isinstance(found, Refusal):
@@ -120,11 +120,11 @@ def _json(judged: list[Judged]) -> list[dict[str, Any]]:
 
     rows = []
     for j in judged:
-        row: dict[str, Any] = {"path": str(j.path), "decision": "", "similarity": None, "face": None}
-        row |= {"refusal": None, "error": None}
+        row: dict[str, Any] = {"path": str(j.path), "decision": "", "similarity": None, "llr": None}
+        row |= {"log10_lr": None, "face": None, "refusal": None, "error": None}
         if isinstance(j.outcome, Comparison):
             row["decision"] = "match" if j.outcome.is_match else "no_match"
-            row["similarity"] = j.outcome.similarity
+            row |= {"similarity": j.outcome.similarity} | results.ratio_json(j.outcome)
             row["face"] = results.face_json(j.outcome.probe)
         elif isinstance(j.outcome, Refusal):
             row |= {"decision": "refused", "refusal": results.refusal_json(j.outcome)}

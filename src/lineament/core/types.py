@@ -203,6 +203,31 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class RatioLine:
+    """From similarities to log-likelihood ratios, kept within what the evidence supports.
+
+    Attributes:
+        slope: natural-logarithm units for each unit of similarity, above 0.
+        offset: ratio of similarity 0.
+        low: smallest ratio that is given out, at most 0.
+        high: largest ratio that is given out, at least 0.
+    """
+
+    slope: float
+    offset: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (self.slope > 0 and self.low <= 0 <= self.high):
+            raise ValueError(f"a ratio must rise with the similarity and its limits hold 0, got {self}")
+
+    def __call__(self, similarity: float) -> float:
+        """Natural log-likelihood ratio ln P(similarity | same subject) / P(similarity | different subjects)."""
+        return min(max(self.slope * similarity + self.offset, self.low), self.high)
+
+
+@dataclass(frozen=True, slots=True)
 class OperatingPoint:
     """A threshold with the evidence behind it.
 
@@ -213,6 +238,8 @@ class OperatingPoint:
         high: upper end of the 95 % interval of the threshold.
         n_nonmated: non-mated comparisons behind it.
         record: name of the calibration record.
+        space: id of the embedding space that the threshold belongs to; empty for one that was not measured.
+        ratio: log-likelihood ratios of the same record; None for a threshold that was not measured.
     """
 
     fmr: float
@@ -221,6 +248,8 @@ class OperatingPoint:
     high: float
     n_nonmated: int
     record: str
+    space: str = ""
+    ratio: RatioLine | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,6 +282,11 @@ class Comparison:
     def fmr(self) -> float:
         """The false match rate that was asked for, a fraction."""
         return self.point.fmr
+
+    @property
+    def llr(self) -> float | None:
+        """Natural log-likelihood ratio of the similarity; None when the point comes without one."""
+        return None if self.point.ratio is None else self.point.ratio(self.similarity)
 
 
 @dataclass(frozen=True, slots=True)

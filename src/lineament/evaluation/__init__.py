@@ -1,6 +1,6 @@
 """Protocols, trials and reports: what a system is worth on data, and the thresholds that follow from it."""
 
-from lineament.evaluation.calibration import fit_calibration, supported_rates
+from lineament.evaluation.calibration import Provenance, fit_calibration, supported_rates
 from lineament.evaluation.detection import DetectionReport, detection_report
 from lineament.evaluation.detection_sets import DetectionSet, LabelledPicture, read_dlib_faces, read_facemask
 from lineament.evaluation.machine import Machine, this_machine
@@ -29,6 +29,7 @@ __all__ = [
     "LabelledPicture",
     "Machine",
     "PictureSource",
+    "Provenance",
     "SampleEmbeddings",
     "ScoredTrials",
     "Scores",

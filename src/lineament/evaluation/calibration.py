@@ -1,14 +1,22 @@
-"""Fit a calibration record: thresholds by false match rate, each with the interval that its subjects allow."""
+"""Fit a calibration record: thresholds by false match rate, with intervals, and log-likelihood ratios."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from lineament.core.arrays import ScoreArray
 from lineament.core.errors import DataError
 from lineament.metrics.bootstrap import DEFAULT_RESAMPLING, PairScores, Resampling, bootstrap_fnmr_at_fmr
+from lineament.metrics.llr import cllr, fit_affine_smoothed, min_cllr
 from lineament.metrics.verification import fnmr_at_fmr
-from lineament.zoo.calibration import MIN_FALSE_MATCHES, CalibrationData, CalibrationRecord, CalibrationRow
+from lineament.zoo.calibration import (
+    MIN_FALSE_MATCHES,
+    CalibrationData,
+    CalibrationRecord,
+    CalibrationRow,
+    ratio_limits,
+)
 
 STEPS_PER_DECADE = 20
 LARGEST_FMR = 0.1
@@ -60,31 +68,62 @@ def _rows(
     return tuple(rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ratios:
+    """Line from similarities to log-likelihood ratios, and its cost within the limits of the evidence, bit."""
+
+    slope: float
+    offset: float
+    cllr: float
+    min_cllr: float
+
+
+def _ratios(same: ScoreArray, different: ScoreArray) -> _Ratios:
+    line = fit_affine_smoothed(same, different)
+    if line.slope <= 0:
+        raise DataError(
+            "mated comparisons are not more alike than non-mated ones; check that every folder holds one person"
+        )
+    low, high = ratio_limits(len(same), len(different))
+    cost = cllr(np.clip(line(same), low, high), np.clip(line(different), low, high))
+    return _Ratios(line.slope, line.offset, cost, min_cllr(same, different))
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the comparisons of a record come from.
+
+    Attributes:
+        name: name of the record.
+        space: id of the embedding space.
+        data: the data sets, with digests.
+        protocol: how the comparisons were made, in words.
+        n_images: pictures that took part.
+        n_refused: pictures that gave no face.
+    """
+
+    name: str
+    space: str
+    data: tuple[CalibrationData, ...]
+    protocol: str
+    n_images: int
+    n_refused: int
+
+
 def fit_calibration(
-    pairs: PairScores,
-    *,
-    name: str,
-    space: str,
-    data: tuple[CalibrationData, ...],
-    protocol: str,
-    n_images: int,
-    plan: Resampling = DEFAULT_RESAMPLING,
+    pairs: PairScores, provenance: Provenance, plan: Resampling = DEFAULT_RESAMPLING
 ) -> CalibrationRecord:
     """The record of an embedding space from comparisons with known subjects.
 
     Args:
         pairs: mated and non-mated comparisons; every non-mated pair of a set is best, as only their number
             decides how small a rate can be supported.
-        name: name of the record.
-        space: id of the embedding space.
-        data: the data sets, with digests.
-        protocol: how the comparisons were made, in words.
-        n_images: pictures that took part.
+        provenance: where they come from.
         plan: bootstrap over subjects of thresholds and FNMR.
 
     Raises:
-        DataError: a kind of comparison is missing, there are fewer than 300 non-mated comparisons, or so few
-            subjects that a threshold has no finite interval.
+        DataError: a kind of comparison is missing, there are fewer than 300 non-mated comparisons, so few
+            subjects that a threshold has no finite interval, or mated comparisons are not more alike.
     """
     same, different = pairs.scores[pairs.mated], pairs.scores[~pairs.mated]
     if not len(same) or not supported_rates(len(different)):
@@ -92,15 +131,21 @@ def fit_calibration(
             f"a calibration needs mated comparisons and at least {math.ceil(MIN_FALSE_MATCHES / LARGEST_FMR)} "
             f"non-mated ones, got {len(same)} and {len(different)}"
         )
+    ratios = _ratios(same, different)
     return CalibrationRecord(
-        name=name,
-        space=space,
-        protocol=protocol,
-        data=data,
+        name=provenance.name,
+        space=provenance.space,
+        protocol=provenance.protocol,
+        data=provenance.data,
         n_subjects=pairs.n_subjects,
-        n_images=n_images,
+        n_images=provenance.n_images,
+        n_refused=provenance.n_refused,
         n_mated=len(same),
         n_nonmated=len(different),
+        llr_slope=ratios.slope,
+        llr_offset=ratios.offset,
+        cllr=ratios.cllr,
+        min_cllr=ratios.min_cllr,
         seed=plan.seed,
         replicates=plan.replicates,
         rows=_rows(pairs, same, different, plan),

@@ -12,7 +12,7 @@ from lineament.core.arrays import FloatArray, ImageArray
 from lineament.core.errors import DataError
 from lineament.detection import Detector
 from lineament.embedding import Embedder, load_embedder
-from lineament.evaluation.calibration import fit_calibration
+from lineament.evaluation.calibration import Provenance, fit_calibration
 from lineament.evaluation.detection import DetectionReport, detection_report
 from lineament.evaluation.detection_sets import DetectionSet, read_dlib_faces, read_facemask
 from lineament.evaluation.samples import (
@@ -124,9 +124,11 @@ def verify_aligned(
             ARCFACE_112.size_px,
             progress,
         )
+        digest = source.digest(trials.samples)
     scored = score_trials(trials, samples)
     system = SystemUsed(_named(model, embedder.space), weights_of(model))
-    return Verified(verification_report(scored, samples, system, folder.name, how), scored)
+    report = verification_report(scored, samples, system, folder.name, how, data_sha256=digest)
+    return Verified(report, scored)
 
 
 def _named(model: str, space: str) -> str:
@@ -150,13 +152,14 @@ def verify_end_to_end(
         ModelError: the models cannot be had.
     """
     trials = read_pairs(folder / "pairsDevTest.txt")
-    samples, _ = _extracted(folder, trials, profile, runtime, progress)
+    samples, digest = _extracted(folder, trials, profile, runtime, progress)
     scored = score_trials(trials, samples)
     system = SystemUsed(
         f"profile {profile.name} ({profile.detector}, {profile.embedder})",
         weights_of(profile.detector, profile.embedder),
     )
-    return Verified(verification_report(scored, samples, system, folder.name, END_TO_END), scored)
+    report = verification_report(scored, samples, system, folder.name, END_TO_END, data_sha256=digest)
+    return Verified(report, scored)
 
 
 def calibrate_end_to_end(
@@ -178,16 +181,17 @@ def calibrate_end_to_end(
     samples, digest = _extracted(folder, trials, profile, runtime, progress)
     pairs = all_pair_scores(samples.vectors[samples.acquired], trials.subject_of_sample[samples.acquired])
     n_images, n_all = int(samples.acquired.sum()), len(trials.samples)
-    return fit_calibration(
-        pairs,
+    provenance = Provenance(
         name=f"{profile.name}-{folder.name}",
         space=samples.space,
         data=(CalibrationData(name=folder.name, digest=digest),),
         protocol=f"every pair of the {n_all} pictures of LFW View 1 pairsDevTest once; {END_TO_END} "
         f"(profile {profile.name}: {profile.detector} at {', '.join(map(str, profile.sides_px))} px, "
-        f"{profile.embedder}, {profile.precision}); {n_all - n_images} pictures without a face left out",
+        f"{profile.embedder}, {profile.precision})",
         n_images=n_images,
+        n_refused=n_all - n_images,
     )
+    return fit_calibration(pairs, provenance)
 
 
 def _extracted(

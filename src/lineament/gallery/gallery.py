@@ -228,12 +228,14 @@ class Gallery:
             point: threshold for a gallery of this size, from a calibration record.
             fpir: the false positive identification rate that ``point`` was made for, a fraction.
             max_candidates: subjects to return at most.
-            exact: compare with every template; for one probe of a large gallery faster than making the index.
+            exact: compare with every template; faster for one probe of a large gallery.
 
         Raises:
-            EmbeddingSpaceMismatch: the embedding is of another space.
+            EmbeddingSpaceMismatch: the embedding or the point is of another space.
         """
         self._require_space(embedding)
+        if point.space not in ("", self._space):
+            raise space_mismatch(self._space, point.space)
         with self._transaction(write=False):
             (found,) = self._searcher.search(embedding.vector[None], max_candidates, exact)
             searched = self._searcher.searched

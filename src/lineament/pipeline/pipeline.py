@@ -241,11 +241,16 @@ def compare(reference: Face, probe: Face, point: OperatingPoint) -> Comparison:
     """Compare two faces of one embedding space at an operating point.
 
     Raises:
-        ValueError: the faces come from different spaces.
+        ValueError: the faces come from different spaces, or the point belongs to another space.
     """
     if reference.embedding.space != probe.embedding.space:
         raise ValueError(
             f"faces of spaces {reference.embedding.space} and {probe.embedding.space} do not compare"
+        )
+    if point.space and point.space != reference.embedding.space:
+        raise ValueError(
+            f"the threshold of record {point.record} is for space {point.space}, the faces are of "
+            f"{reference.embedding.space}"
         )
     similarity = float(np.clip(reference.embedding.vector @ probe.embedding.vector, -1.0, 1.0))
     return Comparison(similarity, point, reference, probe)

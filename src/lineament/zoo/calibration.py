@@ -15,7 +15,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lineament.core.errors import ManifestError, NotCalibrated
-from lineament.core.types import OperatingPoint
+from lineament.core.types import OperatingPoint, RatioLine
 
 MIN_FALSE_MATCHES = 30
 """Expected false matches that a row of a record must rest on (+-30 % at 90 % confidence)."""
@@ -77,8 +77,14 @@ class CalibrationRecord(_Strict):
         data: the data sets.
         n_subjects: subjects that took part.
         n_images: pictures that took part.
+        n_refused: pictures that gave no face and so did not.
         n_mated: mated comparisons.
         n_nonmated: non-mated comparisons.
+        llr_slope: natural log-likelihood ratio for each unit of similarity (a line, mated and non-mated
+            comparisons weighed half and half).
+        llr_offset: log-likelihood ratio of similarity 0.
+        cllr: cost of the ratios that :meth:`llr` gives for these comparisons, bit; 0 is perfect, 1 says nothing.
+        min_cllr: what would remain after the best monotone calibration, bit.
         seed: seed of the bootstrap.
         replicates: number of bootstrap replicates.
         rows: supported rates, largest first; thresholds do not fall from row to row.
@@ -93,8 +99,13 @@ class CalibrationRecord(_Strict):
     data: tuple[CalibrationData, ...] = Field(min_length=1, strict=False)
     n_subjects: int = Field(ge=2)
     n_images: int = Field(ge=2)
+    n_refused: int = Field(ge=0)
     n_mated: int = Field(ge=1)
     n_nonmated: int = Field(ge=1)
+    llr_slope: float = Field(gt=0)
+    llr_offset: float
+    cllr: float = Field(ge=0)
+    min_cllr: float = Field(ge=0, le=1)
     seed: int
     replicates: int = Field(ge=100)
     rows: tuple[CalibrationRow, ...] = Field(min_length=1, strict=False)
@@ -113,6 +124,20 @@ class CalibrationRecord(_Strict):
     def smallest_fmr(self) -> float:
         """The smallest rate that the record supports."""
         return self.rows[-1].fmr
+
+    @property
+    def ratio(self) -> RatioLine:
+        """Log-likelihood ratios of this space, within :func:`ratio_limits`."""
+        low, high = ratio_limits(self.n_mated, self.n_nonmated)
+        return RatioLine(self.llr_slope, self.llr_offset, low, high)
+
+    def llr(self, similarity: float) -> float:
+        """Natural log-likelihood ratio of a similarity: ln P(similarity | same) / P(similarity | different).
+
+        It does not depend on how likely a mated comparison is beforehand: add the logarithm of those odds to get
+        the logarithm of the odds afterwards. It never falls with the similarity.
+        """
+        return self.ratio(similarity)
 
     def point(self, fmr: float) -> OperatingPoint:
         """Threshold for a false match rate: the row with the largest rate that does not exceed ``fmr``.
@@ -177,7 +202,9 @@ class CalibrationRecord(_Strict):
 
     def _at(self, fmr: float) -> OperatingPoint:
         row = next(row for row in self.rows if row.fmr <= fmr)
-        return OperatingPoint(fmr, row.threshold, row.low, row.high, self.n_nonmated, self.name)
+        return OperatingPoint(
+            fmr, row.threshold, row.low, row.high, self.n_nonmated, self.name, self.space, self.ratio
+        )
 
     def to_toml(self) -> str:
         """The record as a TOML document; :func:`parse_calibration` reads it back to an equal record."""
@@ -203,6 +230,22 @@ class CalibrationRecord(_Strict):
         fresh.write_text(self.to_toml(), encoding="utf-8")
         fresh.replace(path)
         return path
+
+
+def ratio_limits(n_mated: int, n_nonmated: int) -> tuple[float, float]:
+    """Smallest and largest natural log-likelihood ratio that so many comparisons support.
+
+    A ratio of 1,000 says that so high a similarity is a thousand times rarer among strangers. Something that none of
+    n comparisons shows may still happen in 3 / n of them (95 % confidence, rule of three), so no ratio beyond n / 3
+    is given out: there the line would only be prolonged into the void.
+
+    Args:
+        n_mated: mated comparisons.
+        n_nonmated: non-mated comparisons.
+
+    Source: the idea of bounds by the amount of data: P. Vergeer et al., Science & Justice 56, 2016 (ELUB).
+    """
+    return -math.log(max(n_mated / 3, 1.0)), math.log(max(n_nonmated / 3, 1.0))
 
 
 def _toml(value: Any) -> str:

@@ -72,6 +72,8 @@ def test_verify_says_everything(capsys: Output, pipeline: FacePipeline) -> None:
         None,
     )
     assert 0.8 <= result["similarity"] <= 1
+    assert result["llr"] == pytest.approx(pipeline.calibration.llr(result["similarity"]))
+    assert 10 ** result["log10_lr"] == pytest.approx(np.exp(result["llr"]))
 
 
 @pytest.mark.usefixtures("photos")

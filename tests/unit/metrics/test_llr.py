@@ -118,10 +118,32 @@ def test_line_has_the_least_cost_of_all_lines_on_any_scale(seed, separation, sca
     assert cost <= 1 + 1e-12
 
 
+def test_smoothed_line_equals_scikit_learn_with_each_comparison_counted_both_ways():
+    same, different = np.array([0.7, 0.8, 0.9]), np.array([0.1, 0.2, 0.3, 0.25, 0.15])
+    got = m.fit_affine_smoothed(same, different)
+    scores = np.tile(np.concatenate([same, different]), 2)[:, None]
+    hit = np.repeat([4 / 5, 1 / 7], [3, 5])
+    share = np.repeat([0.5 / 3, 0.5 / 5], [3, 5])
+    weights = np.concatenate([hit * share, (1 - hit) * share])
+    model = LogisticRegression(C=1e9, tol=1e-12, max_iter=10_000)
+    model.fit(scores, np.repeat([1, 0], 8), sample_weight=weights)
+    assert got.slope == pytest.approx(model.coef_[0, 0], rel=1e-3)
+    assert got.offset == pytest.approx(model.intercept_[0], rel=1e-3)
+
+
+def test_smoothing_vanishes_with_the_number_of_comparisons():
+    same, different = normal_scores(n=20_000)
+    plain, smoothed = m.fit_affine(same, different), m.fit_affine_smoothed(same, different)
+    assert smoothed.slope == pytest.approx(plain.slope, rel=2e-3)
+    assert smoothed.slope < plain.slope
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="without NaN"):
         m.cllr(np.array([np.nan]), np.zeros(2))
     with pytest.raises(ValueError, match="overlap"):
         m.fit_affine(np.array([0.8, 0.9]), np.array([0.1, 0.8]))
+    with pytest.raises(ValueError, match="scores that differ"):
+        m.fit_affine_smoothed(np.full(3, 0.5), np.full(2, 0.5))
     with pytest.raises(ValueError, match="finite"):
         m.min_cllr(np.array([np.inf]), np.zeros(2))

@@ -1,11 +1,12 @@
 """From pictures to decisions, on drawn people."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_people import SCENES, image, record
 
+from drawn_people import SCENES, image, record
 from lineament.core.errors import ConfigError, EmbeddingSpaceMismatch, NotCalibrated
 from lineament.core.types import Comparison, Embedding, Face, Identification, Refusal, RefusalReason, Role
 from lineament.gallery import Gallery
@@ -60,6 +61,19 @@ def test_a_similarity_equal_to_the_threshold_matches(pipeline: FacePipeline) -> 
     above = type(point)(point.fmr, np.nextafter(similarity, 1), similarity, 1.0, 1, "r")
     assert compare(ada, bob, exact).is_match
     assert not compare(ada, bob, above).is_match
+
+
+def test_a_comparison_carries_its_likelihood_ratio(pipeline: FacePipeline) -> None:
+    ada, bob = face_of(pipeline, "ada"), face_of(pipeline, "bob")
+    result = compare(ada, bob, pipeline.operating_point(1e-2))
+    assert result.llr == pipeline.calibration.llr(result.similarity)
+    assert compare(ada, bob, replace(result.point, ratio=None)).llr is None
+
+
+def test_a_threshold_of_another_space_is_refused(pipeline: FacePipeline) -> None:
+    ada = face_of(pipeline, "ada")
+    with pytest.raises(ValueError, match="record drawn people is for space elsewhere@1"):
+        compare(ada, ada, replace(pipeline.operating_point(1e-2), space="elsewhere@1"))
 
 
 @pytest.mark.parametrize(

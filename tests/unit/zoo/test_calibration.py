@@ -28,7 +28,8 @@ def record(space="drawn-fp32@0123abcd", rates=RATES, **changes):
     facts = {
         "name": "drawn faces", "space": space, "protocol": 'all pairs, "as drawn" \\ 1:1\tonce',
         "data": (CalibrationData(name="drawn", digest="ab" * 32),),
-        "n_subjects": 30, "n_images": 90, "n_mated": 90, "n_nonmated": 30_000, "seed": 3, "replicates": 1000,
+        "n_subjects": 30, "n_images": 90, "n_refused": 2, "n_mated": 90, "n_nonmated": 30_000,
+        "llr_slope": 20.0, "llr_offset": -8.0, "cllr": 0.11, "min_cllr": 0.09, "seed": 3, "replicates": 1000,
         "rows": rows,
     }  # fmt: skip
     return CalibrationRecord(**(facts | changes))
@@ -52,6 +53,18 @@ def test_the_row_kept_is_the_asked_rate_or_a_stricter_one(asked, row):
     assert point.threshold == calibration.rows[row].threshold
     assert (point.low, point.high) == (calibration.rows[row].low, calibration.rows[row].high)
     assert (point.fmr, point.n_nonmated, point.record) == (asked, 30_000, "drawn faces")
+
+
+def test_a_ratio_rises_with_the_similarity_up_to_what_the_counts_support():
+    calibration = record()
+    assert calibration.llr(0.45) == pytest.approx(20 * 0.45 - 8)
+    assert calibration.llr(1.0) == pytest.approx(math.log(30_000 / 3))
+    assert calibration.llr(-1.0) == pytest.approx(-math.log(90 / 3))
+    assert calibration.point(0.01).ratio == calibration.ratio
+    assert calibration.point(0.01).space == calibration.space
+    assert record(n_mated=3).llr(-1.0) == 0
+    with pytest.raises(ValueError, match="greater than 0"):
+        record(llr_slope=-1.0)
 
 
 def test_a_rate_beyond_the_evidence_is_refused_with_the_number_needed():
