@@ -134,7 +134,7 @@ def test_detectors_are_measured_in_four_turns(
         (["verification", "--protocol", "mine", "--model", "x"], 2),
         (["verification"], 2),
         (["verification", "--model", "x", "--profile", "open"], 2),
-        (["verification", "--protocol", "lfw-view1", "--model", "x"], 2),
+        (["verification", "--protocol", "lfw-view1", "--model", "x"], 5),
         (["verification", "--model", "x", "--report", "no/such/folder/r.json"], 2),
         (["verification", "--model", "x", "--precision", "f16"], 2),
         (["verification", "--model", "nothing"], 5),
