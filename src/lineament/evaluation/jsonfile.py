@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T")
+_NUMBER_LIST = re.compile(r"\[\n([^\[\]{}\"]*)\n *\]")
 
 
 def _plain(value: Any) -> Any:
@@ -25,19 +27,25 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _text(document: Any) -> str:
+    """Indented JSON, with every list of plain numbers on one line."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    # A line break inside a JSON string is escaped, so the expression can only meet lists.
+    return _NUMBER_LIST.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n"
+
+
 def dump_report(report: "DataclassInstance") -> str:
     """A report as indented JSON; infinite thresholds become "Infinity".
 
     Args:
         report: a dataclass of numbers, strings, dicts, tuples and further dataclasses.
     """
-    return json.dumps(_plain(asdict(report)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return _text(_plain(asdict(report)))
 
 
 def dump_reports(reports: "Sequence[DataclassInstance]") -> str:
     """Several reports as one indented JSON list, each as :func:`dump_report` writes it."""
-    documents = [_plain(asdict(report)) for report in reports]
-    return json.dumps(documents, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return _text([_plain(asdict(report)) for report in reports])
 
 
 def load_reports(kind: type[T], text: str) -> list[T]:

@@ -9,16 +9,24 @@ from numpy.typing import NDArray
 
 from lineament.core.arrays import ScoreArray
 from lineament.core.errors import DataError
+from lineament.evaluation.evidence import Evidence, comparisons_digest, evidence_of
 from lineament.evaluation.jsonfile import dump_report, load_report
 from lineament.evaluation.machine import Machine, this_machine
 from lineament.evaluation.samples import SampleEmbeddings, pair_similarities
 from lineament.evaluation.trials import Trials
-from lineament.metrics.bootstrap import DEFAULT_RESAMPLING, PairScores, Resampling, bootstrap_fnmr_at_fmr
+from lineament.metrics.bootstrap import (
+    DEFAULT_RESAMPLING,
+    PairScores,
+    Replicates,
+    Resampling,
+    bootstrap_fnmr_at_fmr,
+)
 from lineament.metrics.lfw import FoldAccuracy, accuracy_at, fold_accuracy, summarise_folds
 from lineament.metrics.verification import COUNT_RULE, MeasuredPoint, auc, eer_point, tar_at_far_protocol
 
 PROTOCOL_RATES = (1e-2, 1e-3)
 """Rates at which the LFW literature quotes TAR."""
+_NO_REPLICATES = Replicates(np.empty((0, 0)), np.empty((0, 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,7 @@ class VerificationReport:
         seed: seed of the bootstrap.
         machine: hardware and versions.
         wall_s: time for reading, decoding and embedding, s.
+        evidence: curves, histogram, replicates and digests; None in reports of versions that kept none.
     """
 
     system: SystemUsed
@@ -137,6 +146,7 @@ class VerificationReport:
     seed: int
     machine: Machine
     wall_s: float
+    evidence: Evidence | None = None
 
     def to_json(self) -> str:
         """The report as JSON."""
@@ -232,14 +242,11 @@ def _accuracies(scored: ScoredTrials) -> tuple[FoldAccuracy | None, FoldAccuracy
 
 
 def _points(
-    scored: ScoredTrials, pairs: PairScores, rates: Sequence[float], plan: Resampling
+    scored: ScoredTrials, pairs: PairScores, rates: Sequence[float], intervals: Replicates
 ) -> tuple[RatePoint, ...]:
-    if not rates:
-        return ()
     mated = pairs.mated
     n_mated = int(scored.trials.mated.sum())
     n_nonmated = len(scored.trials.pairs) - n_mated
-    intervals = bootstrap_fnmr_at_fmr(pairs, rates, plan)
 
     def point(column: int, rate: float) -> RatePoint:
         found: MeasuredPoint = tar_at_far_protocol(pairs.scores[mated], pairs.scores[~mated], rate)
@@ -259,6 +266,18 @@ def _points(
     return tuple(point(column, rate) for column, rate in enumerate(rates))
 
 
+def _comparisons_made(scored: ScoredTrials, dataset: str) -> tuple[int, int]:
+    """Mated and non-mated comparisons that could be made, neither of them zero."""
+    mated, made = scored.trials.mated, scored.compared
+    counts = int((mated & made).sum()), int((~mated & made).sum())
+    if not all(counts):
+        raise DataError(
+            f"{dataset}: error rates need mated and non-mated comparisons, "
+            f"{counts[0]} and {counts[1]} could be made of {len(mated)} pairs"
+        )
+    return counts
+
+
 def verification_report(
     scored: ScoredTrials,
     samples: SampleEmbeddings,
@@ -266,6 +285,7 @@ def verification_report(
     dataset: str,
     protocol: str,
     plan: Resampling = DEFAULT_RESAMPLING,
+    data_sha256: str = "",
 ) -> VerificationReport:
     """Measure a system on scored trials.
 
@@ -276,23 +296,19 @@ def verification_report(
         dataset: name of the data.
         protocol: how the pictures were treated, in words; what is compared is added from the trials.
         plan: bootstrap of the intervals.
+        data_sha256: digest of the pictures.
 
     Raises:
         DataError: no mated or no non-mated comparison could be made.
     """
-    trials, made = scored.trials, scored.compared
-    mated = trials.mated
-    n_mated_compared, n_nonmated_compared = int((mated & made).sum()), int((~mated & made).sum())
-    if not n_mated_compared or not n_nonmated_compared:
-        raise DataError(
-            f"{dataset}: error rates need mated and non-mated comparisons, "
-            f"{n_mated_compared} and {n_nonmated_compared} could be made of {len(mated)} pairs"
-        )
+    trials, made, mated = scored.trials, scored.compared, scored.trials.mated
+    n_mated_compared, n_nonmated_compared = _comparisons_made(scored, dataset)
     pairs = scored.by_subject()
     same, different = pairs.scores[pairs.mated], pairs.scores[~pairs.mated]
     equal = eer_point(same, different)
     measurable = [rate for rate in PROTOCOL_RATES if rate * n_nonmated_compared >= 1]
     folds, folds_end_to_end = _accuracies(scored)
+    drawn = bootstrap_fnmr_at_fmr(pairs, measurable, plan) if measurable else _NO_REPLICATES
     return VerificationReport(
         system=system,
         space=samples.space,
@@ -311,10 +327,11 @@ def verification_report(
         eer=(equal.fmr + equal.fnmr) / 2,
         eer_threshold=equal.threshold,
         auc=auc(same, different),
-        points=_points(scored, pairs, measurable, plan),
+        points=_points(scored, pairs, measurable, drawn),
         not_measurable=tuple(rate for rate in PROTOCOL_RATES if rate not in measurable),
         replicates=plan.replicates,
         seed=plan.seed,
         machine=this_machine(),
         wall_s=samples.wall_s,
+        evidence=evidence_of(pairs, drawn.fnmr, data_sha256, comparisons_digest(trials, made)),
     )

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -177,6 +178,14 @@ def test_the_report_survives_json_and_says_its_names(pictures):
                  "accuracy end to end",
                  "FMR (FAR) 0.001: below one false match", "95 % intervals: 100 replicates"):  # fmt: skip
         assert part in text
+
+
+def test_a_report_of_a_version_that_kept_no_evidence_still_loads(pictures):
+    trials = trials_of(pictures)
+    _, report = report_of(trials, drawn_samples(trials))
+    document = json.loads(report.to_json())
+    assert document.pop("evidence")["comparisons_sha256"]
+    assert VerificationReport.from_json(json.dumps(document)) == dataclasses.replace(report, evidence=None)
 
 
 def test_an_infinite_threshold_survives_json(pictures):
