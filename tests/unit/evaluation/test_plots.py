@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from lineament.core.errors import ConfigError
-from lineament.evaluation.plots import Scores, plot_det, plot_roc, plot_similarities
+from lineament.evaluation.plots import Scores, plot_ced, plot_cmc, plot_det, plot_roc, plot_similarities
 
 RNG = np.random.default_rng(0)
 GOOD = Scores(RNG.normal(0.6, 0.1, 500), RNG.normal(0, 0.1, 800))
@@ -46,6 +46,27 @@ def test_the_histogram_shows_both_kinds_and_the_thresholds(tmp_path):
         int(((picture.max(axis=2) < 60).sum(axis=0)[150:] > 300).sum()) for picture in (plain, lined)
     ]
     assert black_columns[1] > black_columns[0]
+
+
+@pytest.mark.parametrize("ranks", [5, 200])
+def test_a_cmc_climbs_to_the_right(tmp_path, ranks):
+    plot_cmc(tmp_path / "cmc.png", {"one": np.linspace(0.5, 0.99, ranks)})
+    pixels, coloured = dark_or_coloured(tmp_path / "cmc.png")
+    assert pixels.shape == (780, 960, 3)
+    left, right = (
+        np.flatnonzero(coloured[:, columns].any(axis=1)) for columns in np.split(np.arange(100, 500), 2)
+    )
+    assert right.min() < left.min()
+
+
+def test_a_ced_is_higher_for_the_better_system(tmp_path):
+    errors = np.abs(RNG.normal(0, 0.02, 300))
+    plot_ced(tmp_path / "ced.png", {"good": errors, "poor": np.append(errors * 3, np.inf)}, 0.08)
+    pixels, _ = dark_or_coloured(tmp_path / "ced.png")
+    blue = (pixels[..., 2] > 150) & (pixels[..., 0] < 60)
+    orange = (pixels[..., 0] > 180) & (pixels[..., 2] < 60)
+    heights = [np.flatnonzero(colour[:640, 300:600].any(axis=1)).mean() for colour in (blue, orange)]
+    assert heights[0] < heights[1]
 
 
 def test_without_matplotlib_the_message_says_how_to_get_it(monkeypatch):
