@@ -1,17 +1,19 @@
 """From the pictures of a trial list to one embedding each, or to the reason why there is none."""
 
+import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineament.core.arrays import FloatArray, ImageArray, ScoreArray, check_floats, frozen
-from lineament.core.errors import DataError
+from lineament.core.errors import DataError, InputError
 from lineament.core.types import Face, Image, Refusal
+from lineament.evaluation.cache import EmbeddingCache, Outcome
 from lineament.evaluation.sets import PictureSource
 from lineament.imaging.decode import decode_image
 from lineament.metrics.bootstrap import PairScores
@@ -19,6 +21,8 @@ from lineament.metrics.bootstrap import PairScores
 Progress = Callable[[int, int], None]
 """Called with the number of pictures done and the number of all pictures."""
 BATCH = 64
+UNREADABLE = "unreadable"
+"""Refusal of a picture that cannot be decoded."""
 
 
 class CropEmbedder(Protocol):
@@ -61,15 +65,111 @@ class SampleEmbeddings:
         return 1.0 - float(np.mean(self.acquired))
 
 
-def _batches(
-    samples: Sequence[str], source: PictureSource, progress: Progress | None
-) -> Iterator[list[tuple[str, Image]]]:
+def _decode(name: str, data: bytes) -> Image | str:
+    return decode_image(data, name=name)
+
+
+def decode_or_refuse(name: str, data: bytes) -> Image | str:
+    """The picture, or the refusal "unreadable": for pictures of which nobody has promised that they are sound.
+
+    Args:
+        name: of the picture.
+        data: its encoded bytes.
+    """
+    try:
+        return decode_image(data, name=name)
+    except InputError:
+        return UNREADABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """From the bytes of pictures to outcomes.
+
+    Attributes:
+        embed: one vector or refusal for each picture.
+        decode: picture or refusal from a name and bytes; raises on unreadable bytes unless told otherwise.
+        cache: outcomes of earlier runs, of the same embedding space and extraction; None keeps nothing.
+    """
+
+    embed: Callable[[Sequence[Image]], Sequence[Outcome]]
+    decode: Callable[[str, bytes], Image | str] = _decode
+    cache: EmbeddingCache | None = None
+
+    def outcomes(self, named: Sequence[tuple[str, bytes]]) -> list[Outcome]:
+        """One outcome for each picture; equal bytes are looked at once.
+
+        Args:
+            named: names and encoded bytes.
+        """
+        digests = [hashlib.sha256(data).hexdigest() for _, data in named]
+        known = self.cache.find(digests) if self.cache is not None else {}
+        fresh: dict[str, Outcome] = {}
+        images: dict[str, Image] = {}
+        for digest, (name, data) in zip(digests, named, strict=True):
+            if digest not in known and digest not in fresh and digest not in images:
+                decoded = self.decode(name, data)
+                if isinstance(decoded, str):
+                    fresh[digest] = decoded
+                else:
+                    images[digest] = decoded
+        if images:
+            fresh.update(zip(images, self.embed(list(images.values())), strict=True))
+        if self.cache is not None and fresh:
+            self.cache.store(fresh)
+        return [known[digest] if digest in known else fresh[digest] for digest in digests]
+
+
+def acquire_samples(
+    samples: Sequence[str],
+    source: PictureSource,
+    acquisition: Acquisition,
+    space: str,
+    progress: Progress | None = None,
+) -> SampleEmbeddings:
+    """Embeddings of the pictures of a source, a batch at a time.
+
+    Args:
+        samples: names of the pictures in ``source``.
+        source: the pictures.
+        acquisition: how bytes become vectors.
+        space: id of the embedding space of the vectors.
+        progress: told after every batch.
+
+    Raises:
+        DataError: pictures are missing, or none of them gave a vector.
+    """
+    start_s = time.perf_counter()
     source.require(samples)
+    found: list[Outcome] = []
     for start in range(0, len(samples), BATCH):
         names = samples[start : start + BATCH]
-        yield [(name, decode_image(source.read(name), name=name)) for name in names]
+        found += acquisition.outcomes([(name, source.read(name)) for name in names])
         if progress is not None:
             progress(start + len(names), len(samples))
+    return collect_outcomes(found, space, str(source.path), time.perf_counter() - start_s)
+
+
+def collect_outcomes(found: Sequence[Outcome], space: str, source: str, wall_s: float) -> SampleEmbeddings:
+    """Outcomes in one value.
+
+    Args:
+        found: one for each sample.
+        space: id of the embedding space.
+        source: where the pictures came from, for the message of an error.
+        wall_s: time that it took, s.
+
+    Raises:
+        DataError: no sample gave a vector.
+    """
+    vectors = [outcome for outcome in found if not isinstance(outcome, str)]
+    if not vectors:
+        raise DataError(f"none of {len(found)} pictures of {source} gave a face")
+    acquired = np.array([not isinstance(outcome, str) for outcome in found])
+    rows = np.zeros((len(found), len(vectors[0])), np.float32)
+    rows[acquired] = np.stack(vectors)
+    refusals = Counter(outcome for outcome in found if isinstance(outcome, str))
+    return SampleEmbeddings(rows, acquired, dict(sorted(refusals.items())), space, wall_s)
 
 
 def embed_crops(
@@ -78,6 +178,7 @@ def embed_crops(
     embedder: CropEmbedder,
     size_px: int,
     progress: Progress | None = None,
+    cache: EmbeddingCache | None = None,
 ) -> SampleEmbeddings:
     """Embed pictures that are aligned crops already.
 
@@ -87,23 +188,43 @@ def embed_crops(
         embedder: gets batches of crops; averaging with mirror images is its own matter.
         size_px: side of the crops, px.
         progress: told after every batch.
+        cache: vectors of earlier runs of the same embedder on aligned crops.
 
     Raises:
         DataError: pictures are missing, unreadable or of another size.
     """
-    start_s = time.perf_counter()
-    vectors: list[FloatArray] = []
-    for batch in _batches(samples, source, progress):
-        for name, image in batch:
-            if image.pixels.shape != (size_px, size_px, 3):
-                raise DataError(
-                    f"picture {name} of {source.path}: expected a crop of {size_px} x {size_px} px, "
-                    f"got {image.width} x {image.height}; take the end-to-end protocol for unaligned pictures"
-                )
-        vectors.append(embedder.embed(np.stack([image.pixels for _, image in batch])))
-    acquired = np.ones(len(samples), np.bool_)
-    wall_s = time.perf_counter() - start_s
-    return SampleEmbeddings(np.concatenate(vectors), acquired, {}, embedder.space, wall_s)
+
+    def decode(name: str, data: bytes) -> Image | str:
+        return decode_crop(name, data, size_px)
+
+    acquisition = Acquisition(lambda images: embed_images(embedder, images), decode, cache)
+    return acquire_samples(samples, source, acquisition, embedder.space, progress)
+
+
+def decode_crop(name: str, data: bytes, size_px: int) -> Image:
+    """An aligned crop.
+
+    Args:
+        name: of the picture.
+        data: its encoded bytes.
+        size_px: side that it must have, px.
+
+    Raises:
+        DataError: a picture of another size.
+        DecodeError: not a readable picture.
+    """
+    image = decode_image(data, name=name)
+    if image.pixels.shape != (size_px, size_px, 3):
+        raise DataError(
+            f"picture {name}: expected a crop of {size_px} x {size_px} px, "
+            f"got {image.width} x {image.height}; take the end-to-end protocol for unaligned pictures"
+        )
+    return image
+
+
+def embed_images(embedder: CropEmbedder, crops: Sequence[Image]) -> list[FloatArray]:
+    """One vector for each crop."""
+    return list(embedder.embed(np.stack([image.pixels for image in crops])))
 
 
 def extract_samples(
@@ -124,22 +245,22 @@ def extract_samples(
     Raises:
         DataError: pictures are missing or unreadable, or none of them gave a face.
     """
-    start_s = time.perf_counter()
-    found: list[Face | Refusal] = []
-    for batch in _batches(samples, source, progress):
-        found += extract([image for _, image in batch])
-    wall_s = time.perf_counter() - start_s
-    faces = {i: face.embedding for i, face in enumerate(found) if isinstance(face, Face)}
-    if not faces:
-        raise DataError(f"none of {len(samples)} pictures of {source.path} gave a face")
-    spaces = sorted({embedding.space for embedding in faces.values()})
+    spaces: set[str] = set()
+
+    def embed(images: Sequence[Image]) -> list[Outcome]:
+        found = extract(images)
+        spaces.update(face.embedding.space for face in found if isinstance(face, Face))
+        return outcomes_of(found)
+
+    samples_found = acquire_samples(samples, source, Acquisition(embed), "", progress)
     if len(spaces) > 1:
-        raise ValueError(f"all embeddings must be of one space, got {', '.join(spaces)}")
-    acquired = np.array([i in faces for i in range(len(samples))])
-    vectors = np.zeros((len(samples), len(next(iter(faces.values())).vector)), np.float32)
-    vectors[acquired] = np.stack([faces[i].vector for i in sorted(faces)])
-    refusals = Counter(str(face.reason) for face in found if isinstance(face, Refusal))
-    return SampleEmbeddings(vectors, acquired, dict(sorted(refusals.items())), spaces[0], wall_s)
+        raise ValueError(f"all embeddings must be of one space, got {', '.join(sorted(spaces))}")
+    return replace(samples_found, space=spaces.pop())
+
+
+def outcomes_of(found: Sequence[Face | Refusal]) -> list[Outcome]:
+    """Vectors and reasons of what a pipeline gave."""
+    return [face.embedding.vector if isinstance(face, Face) else str(face.reason) for face in found]
 
 
 def pair_similarities(vectors: FloatArray, pairs: NDArray[np.int32]) -> ScoreArray:
