@@ -44,9 +44,10 @@ def identify(
 ) -> None:
     """Who is this, at a rate of false alarms that you accept?
 
-    The threshold follows from the rate and the number of samples in the gallery. The nearest person below it is
-    shown as a hint only. Exit code 0: somebody was found in every picture; 1: in one picture nobody was; 3: a
-    picture was refused; 4: a file cannot be read; 6: the gallery is missing or empty. The highest code counts.
+    The threshold follows from the rate and the numbers of samples and people in the gallery. The nearest person
+    below it is shown as a hint only. Exit code 0: somebody was found in every picture; 1: in one picture nobody
+    was; 3: a picture was refused; 4: a file cannot be read; 6: the gallery is missing or empty. The highest code
+    counts.
 
     Examples: lineament identify door.jpg --gallery staff.gallery --fpir 1e-2 ·
     lineament identify party.jpg --all-faces --fpir 1e-2 --picture named.png
@@ -58,13 +59,14 @@ def identify(
     common.find_gallery(gallery)
     pipeline = common.open_pipeline(profile, backend, threads, accept_noncommercial)
     with Gallery.open(gallery, space=pipeline.embedding_space) as opened:
-        size = opened.size.samples
+        held = opened.size
+        size = held.samples
         if size == 0:
             raise GalleryError(
                 f'{gallery} holds nobody yet; enroll somebody with "lineament enroll NAME PICTURE... '
                 f'--gallery {gallery}"'
             )
-        point = pipeline.calibration.point_for_fpir(fpir, size)
+        point = pipeline.calibration.point_for_fpir(fpir, size, held.subjects)
         search = _Search(pipeline, opened, point, fpir, top, all_faces)
         searched = [search.run(path) for path in progress(files, "searching")]
     if picture is not None:

@@ -214,7 +214,8 @@ def identify_probe(
     kind: Kind = "stranger" if expected is None else "identify"
     if isinstance(probe.face, Refusal):
         return Answer(kind, probe, f"refused: {probe.face.reason}", is_right=False)
-    point = pipeline.calibration.point_for_fpir(fpir, gallery.size.samples)
+    size = gallery.size
+    point = pipeline.calibration.point_for_fpir(fpir, size.samples, size.subjects)
     found = gallery.identify(probe.face.embedding, point=point, fpir=fpir)
     named = found.best.subject_id if found.best else None
     nearest = found.nearest.similarity if found.nearest else float("nan")

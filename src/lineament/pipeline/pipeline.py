@@ -205,14 +205,15 @@ class FacePipeline:
             gallery: references of the same embedding space.
             probe: a picture of one person.
             fpir: acceptable rate of naming somebody for a person who is not enrolled, a fraction; the threshold
-                rises with the number of templates in the gallery.
+                rises with the number of templates in the gallery and of the people that they belong to.
             max_candidates: longest candidate list.
 
         Raises:
             NotCalibrated: the rate cannot be supported for a gallery of this size.
             EmbeddingSpaceMismatch: the gallery holds templates of another space.
         """
-        point = self.calibration.point_for_fpir(fpir, max(1, gallery.size.samples))
+        size = gallery.size
+        point = self.calibration.point_for_fpir(fpir, max(1, size.samples), max(1, size.subjects))
         face = self.extract_one(probe, Role.PROBE)
         if isinstance(face, Refusal):
             return face

@@ -77,11 +77,11 @@ def test_a_rate_beyond_the_evidence_is_refused_with_the_number_needed():
             record().point(nonsense)
 
 
-@given(st.floats(0.001, 0.9), st.integers(1, 1000))
-def test_the_rate_per_comparison_gives_the_asked_search_rate(fpir, size):
+@given(st.floats(0.001, 0.9), st.integers(1, 1000), st.integers(1, 20))
+def test_the_rate_per_comparison_gives_the_asked_search_rate(fpir, subjects, each):
     calibration = record(rates=(0.1, 0.01, 1e-7))
-    point = calibration.point_for_fpir(fpir, size)
-    assert 1 - (1 - point.fmr) ** size == pytest.approx(fpir, rel=1e-6)
+    point = calibration.point_for_fpir(fpir, subjects * each, subjects)
+    assert 1 - (1 - point.fmr) ** (subjects * each**0.9) == pytest.approx(fpir, rel=1e-6)
     assert point.threshold in {row.threshold for row in calibration.rows}
     kept = next(r for r in calibration.rows if r.threshold == point.threshold)
     assert kept.fmr <= point.fmr
@@ -90,18 +90,32 @@ def test_the_rate_per_comparison_gives_the_asked_search_rate(fpir, size):
 def test_a_search_beyond_the_evidence_says_what_would_do():
     calibration = record()
     with pytest.raises(NotCalibrated) as caught:
-        calibration.point_for_fpir(0.01, 100)
+        calibration.point_for_fpir(0.01, 100, 100)
     text = str(caught.value)
     assert "needs 298,513 non-mated comparisons" in text
     assert "has 30,000" in text
     assert "up to 10 templates at this FPIR" in text
-    assert calibration.point_for_fpir(0.01, 10).threshold == calibration.rows[2].threshold
+    assert calibration.point_for_fpir(0.01, 10, 10).threshold == calibration.rows[2].threshold
     with pytest.raises(NotCalibrated):
-        calibration.point_for_fpir(0.01, 11)
+        calibration.point_for_fpir(0.01, 11, 11)
     assert "FPIR 0.095 or more at this gallery size" in text
-    assert calibration.point_for_fpir(0.0953, 100).threshold == calibration.rows[2].threshold
+    assert calibration.point_for_fpir(0.0953, 100, 100).threshold == calibration.rows[2].threshold
     with pytest.raises(NotCalibrated, match="no gallery at this FPIR"):
-        calibration.point_for_fpir(0.0005, 1)
+        calibration.point_for_fpir(0.0005, 1, 1)
+
+
+def test_thresholds_rise_with_the_gallery_and_samples_of_one_person_count_less():
+    calibration = record(rates=(0.1, 0.05, 0.02, 0.01, 0.001))
+    thresholds = [calibration.point_for_fpir(0.2, n, n).threshold for n in (1, 3, 10, 20, 200)]
+    assert thresholds == sorted(thresholds)
+    assert len(set(thresholds)) == 5
+    assert calibration.point_for_fpir(0.1, 20, 4).fmr > calibration.point_for_fpir(0.1, 20, 20).fmr
+    with pytest.raises(NotCalibrated, match="up to 12 templates at this FPIR"):
+        calibration.point_for_fpir(0.01, 20, 2)
+    calibration.point_for_fpir(0.01, 10, 2)
+    for samples, subjects in ((0, 0), (3, 4), (3, 0)):
+        with pytest.raises(ValueError, match="subjects for"):
+            calibration.point_for_fpir(0.1, samples, subjects)
 
 
 def test_a_saved_record_is_found_by_its_space(folder):
