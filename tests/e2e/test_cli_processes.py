@@ -192,13 +192,3 @@ def test_wrong_options(johns: Johns, tmp_path: Path, options: list[str], code: i
     found, out, err = command("verify", ada, bob, "--fmr", "1e-3", *options, **config)
     assert (found, out) == (code, "")
     assert said in err
-
-
-def test_a_space_without_calibration(johns: Johns, tmp_path: Path) -> None:
-    ada, bob = johns["John_Salley"][0], johns["John_Simm"][0]
-    code, _, err = command(
-        "verify", ada, bob, "--fmr", "1e-3", "--profile", "mobile", LINEAMENT_CALIBRATION=str(tmp_path),
-        LINEAMENT_WEIGHTS=str(Path(ada).parents[3] / "weights"),
-    )  # fmt: skip
-    assert (code, err.count("\n")) == (7, 1), err
-    assert "no calibration record for embedding space mobilefacenet" in err

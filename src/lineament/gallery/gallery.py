@@ -381,8 +381,6 @@ class Gallery:
         except Refused as refused:
             return refused.refusal
 
-    # Ground
-
     @contextmanager
     def _transaction(self, write: bool) -> Iterator[None]:
         with self._lock, explained(self._path):

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-REWRITE_VERSION = 2
+REWRITE_VERSION = 3
 
 
 def rewrite_prelu(model: "onnx.ModelProto") -> int:
@@ -87,6 +87,7 @@ def prepare(data: bytes) -> bytes:
     if not rewrite_prelu(model):
         return data
     del model.graph.value_info[:]
+    _drop_unused(model.graph)
     prepared: bytes = model.SerializeToString(deterministic=True)
     return prepared
 
