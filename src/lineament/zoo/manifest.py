@@ -138,7 +138,9 @@ class Manifest(_Strict):
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
         if self.input.template and self.input.template not in TEMPLATES:
-            raise ValueError(f"there is no crop template {self.input.template!r}; there are {sorted(TEMPLATES)}")
+            raise ValueError(
+                f"there is no crop template {self.input.template!r}; there are {sorted(TEMPLATES)}"
+            )
         if (self.task == "embedding") != (self.dimension > 0):
             raise ValueError("dimension must be set for embedding models and only for them")
         if not self.weights:
