@@ -98,7 +98,7 @@ def test_calibration_is_measured_saved_and_found(
     view1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "records"
-    assert run(["evaluate", "calibrate", "--data", str(view1), "--out", str(folder)]) == 0
+    assert run(["calibrate", str(view1), "--out", str(folder)]) == 0
     said = capsys.readouterr().out
     monkeypatch.setenv("LINEAMENT_CALIBRATION", str(folder))
     (path,) = folder.glob("*.toml")
@@ -140,7 +140,6 @@ def test_detectors_are_measured_in_four_turns(
         (["verification", "--model", "nothing"], 5),
         (["verification", "--protocol", "lfw-view1", "--profile", "nothing"], 2),
         (["detection", "--detector", "centerface"], 4),
-        (["calibrate", "--out", "x", "--profile", "nothing"], 2),
     ],
 )
 def test_wrong_use_is_found_before_the_work(words: list[str], code: int, view2: Path, view1: Path) -> None:

@@ -14,6 +14,7 @@ import sys
 import typer
 
 from lineament.cli import (
+    calibrate,
     demo,
     detect,
     doctor,
@@ -45,6 +46,7 @@ app.command("enroll")(enroll.enroll)
 app.command("identify")(identify.identify)
 app.command("detect")(detect.detect)
 app.command("embed")(embed.embed)
+app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(people.app, name="people")
 app.add_typer(gallery.app, name="gallery")

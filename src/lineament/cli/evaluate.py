@@ -1,4 +1,4 @@
-"""``lineament evaluate``: measure models on data sets, and measure the thresholds of an embedding space."""
+"""``lineament evaluate``: measure models on data sets."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,6 @@ app = typer.Typer(
 )
 DATA = typer.Option(..., "--data", help="Data folder, as published.")
 REPORT = typer.Option(None, "--report", help="Write the full report to this JSON file.")
-PROFILE = typer.Option("open", "--profile", help="Models and rules that work together.")
 BACKEND = typer.Option("auto", "--backend", help="auto, onnxruntime or openvino.")
 PRECISION = typer.Option("", "--precision", help="f32 or bf16; by default f32, or what the profile says.")
 THREADS = typer.Option(0, "--threads", help="Threads of one network; 0 decides for this machine.")
@@ -109,50 +108,6 @@ def detection(
             reports.append(measure_detector(dataset, looking, looking.sides_px, progress))
     _print_detection(reports)
     _save(report, reports)
-
-
-@app.command()
-def calibrate(
-    out: Path = typer.Option(..., "--out", help="Folder for the record; LINEAMENT_CALIBRATION names yours."),
-    data: Path = DATA,
-    profile: str = PROFILE,
-    backend: str = BACKEND,
-    precision: str = PRECISION,
-    threads: int = THREADS,
-) -> None:
-    """Measure the thresholds of a profile's embedding space from every pair of LFW View 1 pictures.
-
-    Example: lineament evaluate calibrate --data lfw_view1_208 --profile open --out calibration
-    """
-    from lineament.evaluation.protocols import calibrate_end_to_end
-
-    with picture_progress(profile) as progress:
-        record = calibrate_end_to_end(
-            data, _profile(profile, precision), _runtime(backend, precision, threads), progress
-        )
-    path = record.save(out)
-    print(f"{record.space}: {record.protocol}")
-    print(
-        f"{record.n_subjects:,} subjects, {record.n_images:,} pictures, {record.n_mated:,} mated and "
-        f"{record.n_nonmated:,} non-mated comparisons; smallest supported FMR {record.smallest_fmr:.3g}"
-    )
-    decades = [
-        row for row in record.rows if f"{row.fmr:.0e}"[0] == "1" and f"{row.fmr:g}".strip("0.e-") == "1"
-    ]
-    print_table(
-        ("FMR (FAR)", "threshold", "95 % interval", "FNMR (FRR)", "95 % interval"),
-        [
-            (
-                f"{row.fmr:g}",
-                f"{row.threshold:.4f}",
-                f"{row.low:.4f} to {row.high:.4f}",
-                f"{row.fnmr:.4f}",
-                f"{row.fnmr_low:.4f} to {row.fnmr_high:.4f}",
-            )
-            for row in decades
-        ],
-    )
-    print(f"written to {path}")
 
 
 @contextmanager

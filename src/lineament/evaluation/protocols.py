@@ -1,6 +1,6 @@
 """The protocols that reports are made of: which files of a data folder, which pictures, which face.
 
-Each function takes the folder as it was published and gives what a report or a calibration record needs.
+Each function takes the folder as it was published and gives what a report needs.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,11 @@ from lineament.core.arrays import FloatArray, ImageArray
 from lineament.core.errors import DataError
 from lineament.detection import Detector
 from lineament.embedding import Embedder, load_embedder
-from lineament.evaluation.calibration import Provenance, fit_calibration
 from lineament.evaluation.detection import DetectionReport, detection_report
 from lineament.evaluation.detection_sets import DetectionSet, read_dlib_faces, read_facemask
 from lineament.evaluation.samples import (
     Progress,
     SampleEmbeddings,
-    all_pair_scores,
     embed_crops,
     extract_samples,
 )
@@ -34,7 +32,6 @@ from lineament.evaluation.verification import (
 )
 from lineament.geometry import ARCFACE_112, TEMPLATES, fit_similarity, warp
 from lineament.pipeline import FacePipeline
-from lineament.zoo.calibration import CalibrationData, CalibrationRecord
 from lineament.zoo.manifest import find_model
 from lineament.zoo.profiles import Profile
 from lineament.zoo.session import Runtime
@@ -160,38 +157,6 @@ def verify_end_to_end(
     )
     report = verification_report(scored, samples, system, folder.name, END_TO_END, data_sha256=digest)
     return Verified(report, scored)
-
-
-def calibrate_end_to_end(
-    folder: Path, profile: Profile, runtime: Runtime | None = None, progress: Progress | None = None
-) -> CalibrationRecord:
-    """Thresholds of a profile's embedding space from every pair of LFW View 1 pictures.
-
-    Args:
-        folder: ``pairsDevTest.txt``, which lists the pictures, and the pictures.
-        profile: models and rules.
-        runtime: how to run them.
-        progress: told after every batch.
-
-    Raises:
-        DataError: the data cannot be read, or are too few for a record.
-        ModelError: the models cannot be had.
-    """
-    trials = read_pairs(folder / "pairsDevTest.txt")
-    samples, digest = _extracted(folder, trials, profile, runtime, progress)
-    pairs = all_pair_scores(samples.vectors[samples.acquired], trials.subject_of_sample[samples.acquired])
-    n_images, n_all = int(samples.acquired.sum()), len(trials.samples)
-    provenance = Provenance(
-        name=f"{profile.name}-{folder.name}",
-        space=samples.space,
-        data=(CalibrationData(name=folder.name, digest=digest),),
-        protocol=f"every pair of the {n_all} pictures of LFW View 1 pairsDevTest once; {END_TO_END} "
-        f"(profile {profile.name}: {profile.detector} at {', '.join(map(str, profile.sides_px))} px, "
-        f"{profile.embedder}, {profile.precision})",
-        n_images=n_images,
-        n_refused=n_all - n_images,
-    )
-    return fit_calibration(pairs, provenance)
 
 
 def _extracted(
