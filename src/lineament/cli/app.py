@@ -25,6 +25,7 @@ from lineament.cli import (
     identify,
     models,
     people,
+    report,
     verify,
 )
 from lineament.cli.exits import Exit, exit_for
@@ -48,6 +49,7 @@ app.command("detect")(detect.detect)
 app.command("embed")(embed.embed)
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(report.app, name="report")
 app.add_typer(people.app, name="people")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(models.app, name="models")

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from lineament.cli.output import note, print_table
+from lineament.cli.figures import print_detection, print_differences, print_verification
+from lineament.cli.output import note
 
 if TYPE_CHECKING:
     from lineament.evaluation.detection import DetectionReport
+    from lineament.evaluation.differences import SystemDifference
     from lineament.evaluation.protocols import Verified
-    from lineament.evaluation.verification import RatePoint, VerificationReport
+    from lineament.evaluation.verification import VerificationReport
     from lineament.zoo.profiles import Profile
     from lineament.zoo.session import Runtime
 
@@ -22,6 +24,15 @@ app = typer.Typer(
 )
 DATA = typer.Option(..., "--data", help="Data folder, as published.")
 REPORT = typer.Option(None, "--report", help="Write the full report to this JSON file.")
+PLOT = typer.Option(None, "--plot", help="Write the ROC to this PNG; DET and similarities go beside it.")
+HTML = typer.Option(None, "--html", help="Write everything to this HTML page, which opens offline.")
+THUMBNAILS = typer.Option(
+    0,
+    "--thumbnails",
+    min=0,
+    max=100,
+    help="Show so many worst false matches and non-matches on the page: faces of people, so none by default.",
+)
 BACKEND = typer.Option("auto", "--backend", help="auto, onnxruntime or openvino.")
 PRECISION = typer.Option("", "--precision", help="f32 or bf16; by default f32, or what the profile says.")
 THREADS = typer.Option(0, "--threads", help="Threads of one network; 0 decides for this machine.")
@@ -40,9 +51,9 @@ def verification(
         [], "--profile", help="Profile for lfw-view1, repeatable; open by default."
     ),
     report: Path = REPORT,
-    plot: Path = typer.Option(
-        None, "--plot", help="Write the ROC to this PNG; DET and similarities go beside it."
-    ),
+    plot: Path = PLOT,
+    html: Path = HTML,
+    thumbnails: int = THUMBNAILS,
     backend: str = BACKEND,
     precision: str = PRECISION,
     threads: int = THREADS,
@@ -52,7 +63,7 @@ def verification(
     Examples: lineament evaluate verification --data lfw_aligned112 --model mobilefacenet --model mobilefacenet+flip
     · lineament evaluate verification --data lfw_view1_208 --protocol lfw-view1 --profile open
     """
-    from lineament.evaluation.protocols import verify_aligned, verify_end_to_end
+    from lineament.evaluation.protocols import pictures_of, verify_aligned, verify_end_to_end
 
     if protocol not in {"lfw-view1", "lfw-view2"}:
         raise typer.BadParameter("must be lfw-view1 or lfw-view2", param_hint="--protocol")
@@ -62,7 +73,9 @@ def verification(
         )
     if protocol == "lfw-view1" and model and len(profile) > 1:
         raise typer.BadParameter("several embedders need one profile to run in", param_hint="--profile")
-    _check_outputs(report, plot)
+    if thumbnails and html is None:
+        raise typer.BadParameter("thumbnails go onto a page: give --html", param_hint="--thumbnails")
+    _check_outputs(report, plot, html)
     runtime = _runtime(backend, precision, threads)
     verified = []
     for name in model or profile or ["open"]:
@@ -75,9 +88,13 @@ def verification(
                 whole = whole.model_copy(update={"embedder": name})
             verified.append(verify_end_to_end(data, whole, runtime, progress))
     reports = [v.report for v in verified]
-    _print_verification(reports)
+    print_verification(reports)
+    differences = _compare(verified)
+    print_differences(differences)
     if plot:
         _plot(plot, verified)
+    if html:
+        _write_page(html, verified, differences, pictures_of(data), thumbnails)
     _save(report, reports)
 
 
@@ -106,7 +123,7 @@ def detection(
         looking = JointScales(load_detector(name, runtime), side)
         with picture_progress(name) as progress:
             reports.append(measure_detector(dataset, looking, looking.sides_px, progress))
-    _print_detection(reports)
+    print_detection(reports)
     _save(report, reports)
 
 
@@ -160,64 +177,6 @@ def _save(path: Path | None, reports: "Sequence[VerificationReport] | Sequence[D
     note(f"report written to {path}")
 
 
-def _print_verification(reports: "Sequence[VerificationReport]") -> None:
-    rates = [point.asked for point in reports[0].points]
-    rows = []
-    for found in reports:
-        folds = found.folds_end_to_end or found.folds
-        rows.append(
-            (
-                found.system.name,
-                f"{100 * folds.accuracy:.2f} ± {100 * folds.standard_error:.2f} %" if folds else "",
-                f"{100 * found.eer:.2f} %",
-                *(_tar(point) for point in found.points),
-                f"{found.fta_rate:.4f}",
-                f"{1e3 * found.wall_s / found.n_samples:.1f}",
-            )
-        )
-    print_table(
-        (
-            "system",
-            "accuracy ± s.e.",
-            "EER",
-            *(f"TAR at FAR {rate:g} (1 - FNMR at FMR)" for rate in rates),
-            "FTA",
-            "ms a picture",
-        ),
-        rows,
-    )
-    for found in reports:
-        print(found.text(), end="\n\n")
-
-
-def _tar(point: "RatePoint") -> str:
-    low, high = 1 - point.fnmr_high, 1 - point.fnmr_low
-    return f"{1 - point.fnmr:.4f} [{low:.4f}, {high:.4f}]"
-
-
-def _print_detection(reports: "Sequence[DetectionReport]") -> None:
-    first = reports[0]
-    print(f"{first.dataset}: {first.n_images:,} pictures, {first.n_faces:,} faces")
-    print_table(
-        ("detector", "turned", "IoU", "AP", "recall", "by size", "false a picture", "ms a picture"),
-        [
-            (
-                found.system.name,
-                f"{turned.turn_deg}°",
-                f"{result.iou:g}",
-                f"{result.average_precision:.4f}",
-                f"{result.recall:.4f}",
-                ", ".join(f"{b.low_px:g}-{b.high_px:g} px {b.found}/{b.faces}" for b in result.by_size),
-                f"{result.false_positives_per_image:.3f}",
-                f"{1e3 * turned.detect_s / found.n_images:.1f}",
-            )
-            for found in reports
-            for turned in found.turns
-            for result in turned.overlaps
-        ],
-    )
-
-
 def _plot(path: Path, verified: "Sequence[Verified]") -> None:
     """ROC and DET of all systems, and a histogram of similarities for each."""
     from lineament.evaluation.plots import Scores, plot_det, plot_roc, plot_similarities
@@ -234,3 +193,30 @@ def _plot(path: Path, verified: "Sequence[Verified]") -> None:
         target = path.with_name(f"{path.stem}-similarities{suffix}.png")
         plot_similarities(target, systems[found.report.system.name], thresholds)
     note(f"plots written to {path.parent}")
+
+
+def _compare(verified: "Sequence[Verified]") -> "list[SystemDifference]":
+    """Every system against the first one."""
+    from lineament.evaluation.differences import compare_systems
+
+    first, *others = [(found.report, found.scored) for found in verified]
+    return [compare_systems(first, other) for other in others]
+
+
+def _write_page(
+    path: Path,
+    verified: "Sequence[Verified]",
+    differences: "Sequence[SystemDifference]",
+    pictures: Path,
+    thumbnails: int,
+) -> None:
+    """Everything on one page; pictures of people only where somebody asked for them."""
+    from lineament.evaluation.html import reports_page
+    from lineament.evaluation.worst import worst_errors
+
+    worst = [
+        worst_errors(v.scored, pictures, v.report.system.name, v.report.eer_threshold, thumbnails)
+        for v in (verified if thumbnails else ())
+    ]
+    path.write_text(reports_page([found.report for found in verified], differences, worst), encoding="utf-8")
+    note(f"page written to {path}")

@@ -97,8 +97,10 @@ def _figure() -> "tuple[Figure, Axes]":
     return figure, axes
 
 
-def _line(index: int) -> dict[str, Any]:
+def _line(index: int, name: str) -> dict[str, Any]:
+    """Look and label of a system's line; a dollar sign in its name is no formula."""
     return {
+        "label": name.replace("$", r"\$"),
         "color": _COLOURS[index % len(_COLOURS)],
         "linestyle": _STYLES[index % len(_STYLES)],
         "linewidth": 1.8,
@@ -123,7 +125,7 @@ def plot_roc_curves(target: Target, curves: Mapping[str, Curve]) -> None:
     figure, axes = _figure()
     for index, (name, curve) in enumerate(curves.items()):
         seen = curve.fmr > 0
-        axes.step(curve.fmr[seen], 1 - curve.fnmr[seen], where="pre", label=name, **_line(index))
+        axes.step(curve.fmr[seen], 1 - curve.fnmr[seen], where="pre", **_line(index, name))
     axes.set_xscale("log")
     floor = min(1 / curve.n_nonmated for curve in curves.values())
     axes.set_xlim(10 ** math.floor(math.log10(floor) + 1e-9), 1)
@@ -161,7 +163,7 @@ def plot_det_curves(target: Target, curves: Mapping[str, Curve]) -> None:
     for index, (name, curve) in enumerate(curves.items()):
         seen = (curve.fmr > 0) & (curve.fnmr > 0)
         far, frr = _probit(curve.fmr[seen], curve.n_nonmated), _probit(curve.fnmr[seen], curve.n_mated)
-        axes.plot(far, frr, label=name, **_line(index))
+        axes.plot(far, frr, **_line(index, name))
     counts = (max(c.n_nonmated for c in curves.values()), max(c.n_mated for c in curves.values()))
     for axis, count in zip((axes.xaxis, axes.yaxis), counts, strict=True):
         ticks = [tick for tick in _DET_TICKS if tick >= 1 / (2 * count)]
@@ -225,7 +227,7 @@ def plot_cmc(target: Target, systems: Mapping[str, ScoreArray]) -> None:
     """
     figure, axes = _figure()
     for index, (name, rates) in enumerate(systems.items()):
-        axes.plot(range(1, len(rates) + 1), rates, label=name, **_line(index))
+        axes.plot(range(1, len(rates) + 1), rates, **_line(index, name))
     longest = max(len(rates) for rates in systems.values())
     if longest > 50:
         axes.set_xscale("log")
@@ -251,7 +253,7 @@ def plot_ced(target: Target, systems: Mapping[str, ScoreArray], limit: float) ->
     figure, axes = _figure()
     limits = np.linspace(0, limit, 401)
     for index, (name, errors) in enumerate(systems.items()):
-        axes.plot(limits, ced(errors, limits), label=name, **_line(index))
+        axes.plot(limits, ced(errors, limits), **_line(index, name))
     axes.set_xlim(0, limit)
     axes.set_ylim(0, 1)
     axes.set_xlabel("normalised mean error")
