@@ -63,13 +63,14 @@ def html(
 
     Example: lineament report html lfw.json -o lfw.html
     """
+    from lineament.evaluation.differences import compare_reports
     from lineament.evaluation.html import reports_page
     from lineament.evaluation.reading import read_reports
 
     if not out.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
     found = [report for path in reports for report in read_reports(path)]
-    out.write_text(reports_page(found), encoding="utf-8")
+    out.write_text(reports_page(found, compare_reports(found)), encoding="utf-8")
     note(f"page written to {out}")
 
 

@@ -175,6 +175,27 @@ def compare_systems(base: Judged, other: Judged) -> SystemDifference:
     return SystemDifference(base[0].system.name, other[0].system.name, n_mated, n_nonmated, tuple(figures))
 
 
+def compare_reports(reports: Sequence[Report]) -> list[SystemDifference]:
+    """Paired comparisons from the replicates that reports keep: each with the first that it can be paired with.
+
+    Args:
+        reports: of any kinds and data; those that cannot be paired are passed over.
+    """
+    found: list[SystemDifference] = []
+    firsts: list[VerificationReport] = []
+    for report in reports:
+        if not isinstance(report, VerificationReport):
+            continue
+        base = next((first for first in firsts if not not_paired_because(first, report)), None)
+        if base is None:
+            firsts.append(report)
+            continue
+        figures = tuple(f for f in diff_reports(base, report).figures if f.basis == "paired")
+        counts = report.n_mated_compared, report.n_nonmated_compared
+        found.append(SystemDifference(base.system.name, report.system.name, *counts, figures))
+    return found
+
+
 def _rate_name(rate: float) -> str:
     return f"TAR at FAR {rate:g} (1 - FNMR at FMR)"
 
@@ -275,10 +296,10 @@ def _verification_figures(
     why_not = not_paired_because(base, other)
     paired = not why_not
     figures = []
-    for name, first, second in (
-        ("accuracy", base.folds, other.folds),
-        ("accuracy end to end", base.folds_end_to_end, other.folds_end_to_end),
-    ):
+    accuracies = [("accuracy", base.folds, other.folds)]
+    if base.fta_rate or other.fta_rate:
+        accuracies.append(("accuracy end to end", base.folds_end_to_end, other.folds_end_to_end))
+    for name, first, second in accuracies:
         if first is not None and second is not None:
             figures.append(_accuracy(name, first, second, paired))
     for column, point in enumerate(base.points):

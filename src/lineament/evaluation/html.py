@@ -78,8 +78,12 @@ def _group(group: Sequence[Report]) -> Iterator[Markup]:
 
 def _verification(group: Sequence[VerificationReport]) -> Iterator[Markup]:
     first = group[0]
-    for words in dict.fromkeys(report.protocol for report in group):
-        yield paragraph(f"Protocol: {words}.")
+    protocols: dict[str, list[str]] = {}
+    for report in group:
+        protocols.setdefault(report.protocol, []).append(report.system.name)
+    for words, names in protocols.items():
+        whose = f" of {', '.join(names)}" if len(protocols) > 1 else ""
+        yield paragraph(f"Protocol{whose}: {words}.")
     yield paragraph(
         f"{first.n_mated:,} mated and {first.n_nonmated:,} non-mated pairs, {first.n_samples:,} pictures, "
         f"{first.n_subjects:,} subjects. 95 % intervals in brackets: {first.replicates:,} replicates of resampled "
@@ -102,10 +106,11 @@ def _verification(group: Sequence[VerificationReport]) -> Iterator[Markup]:
 
 def _summary(group: Sequence[VerificationReport]) -> Markup:
     rates = list(dict.fromkeys(point.asked for report in group for point in report.points))
+    refused = any(report.fta_rate for report in group)
 
     def cells(report: VerificationReport) -> Iterator[str]:
         yield report.system.name
-        for folds in (report.folds, report.folds_end_to_end):
+        for folds in (report.folds, report.folds_end_to_end) if refused else (report.folds,):
             yield (
                 f"{100 * folds.accuracy:.2f} ± {100 * folds.standard_error:.2f} %" if folds else "no folds"
             )
@@ -120,7 +125,7 @@ def _summary(group: Sequence[VerificationReport]) -> Markup:
     columns = (
         "System",
         "Accuracy ± s.e.",
-        "Accuracy end to end",
+        *(["Accuracy end to end"] if refused else []),
         "EER",
         "AUC",
         *(f"TAR at FAR {rate:g} (1 - FNMR at FMR)" for rate in rates),

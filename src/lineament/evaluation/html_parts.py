@@ -27,6 +27,7 @@ th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem .5rem
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--line); vertical-align: bottom; }
 tbody th { font-weight: 600; min-width: 9rem; }
+td.figure { white-space: nowrap; }
 tbody tr:nth-child(even) { background: var(--band); }
 code { font: .85em ui-monospace, monospace; overflow-wrap: anywhere; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.25rem; }
@@ -35,9 +36,10 @@ figure img { width: 100%; height: auto; display: block; background: var(--card);
   border-radius: 6px; padding: .4rem; }
 figcaption { font-size: .9rem; padding-top: .4rem; }
 .pairs { display: flex; flex-wrap: wrap; gap: 1rem; padding: 0; list-style: none; }
-.pairs img { width: 6rem; height: auto; vertical-align: top; }
+.pairs img { display: inline-block; width: 6rem; border: 0; padding: 0; border-radius: 4px; vertical-align: top; }
 @media print { :root { --paper: #fff; --ink: #000; --soft: #333; --line: #999; --band: #fff; --link: #000; }
   body { font-size: 10pt; } main { max-width: none; padding: 0; } nav { display: none; }
+  td.figure { white-space: normal; }
   .scroll { overflow: visible; } figure, tr, li { break-inside: avoid; } h2, h3 { break-after: avoid; } }
 """
 
@@ -77,15 +79,18 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
     """
     head = "".join(f'<th scope="col">{safe(column)}</th>' for column in columns)
     body = "".join(
-        f'<tr><th scope="row">{safe(row[0])}</th>'
-        + "".join(f"<td>{safe(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in rows
+        f'<tr><th scope="row">{safe(row[0])}</th>' + "".join(map(_cell, row[1:])) + "</tr>" for row in rows
     )
     return Markup(
         f'<div class="scroll" role="region" aria-label="{safe(caption)}" tabindex="0"><table>'
         f"<caption>{safe(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _cell(value: object) -> str:
+    text = safe(value)
+    kind = ' class="figure"' if text[:1] in {*"+-0123456789"} else ""
+    return f"<td{kind}>{text}</td>"
 
 
 def picture(data: bytes, kind: str, alt: str) -> Markup:

@@ -90,6 +90,7 @@ def test_html_puts_all_reports_on_one_page(files, tmp_path, capsys):
     text = page.read_text()
     assert text.startswith("<!DOCTYPE html>")
     assert text.count("data:image/png") == 4
+    assert "poor minus good" in text
 
 
 def test_a_page_needs_a_folder_and_a_report(files, tmp_path, capsys):

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from lineament.evaluation.detection import DetectionReport, OverlapResult, SizeBucket, TurnResult
-from lineament.evaluation.differences import compare_systems, diff_reports, match_reports
+from lineament.evaluation.differences import (
+    compare_reports,
+    compare_systems,
+    diff_reports,
+    match_reports,
+)
 from lineament.evaluation.machine import Machine
 from lineament.evaluation.samples import SampleEmbeddings
 from lineament.evaluation.trials import Trials, all_pairs
@@ -81,6 +86,15 @@ def test_stored_replicates_give_the_comparison_of_the_run():
     assert kept.basis == run.basis == "paired"
     assert (kept.low, kept.high) == pytest.approx((run.low, run.high), abs=1e-5)
     assert kept.difference == pytest.approx(run.difference)
+
+
+def test_reports_are_compared_with_the_first_that_they_can_be_paired_with():
+    lone = without_evidence(ALIKE[0])
+    found = compare_reports([POOR[0], detection("finder", 0.5), lone, GOOD[0], ALIKE[0]])
+    assert [(d.base, d.other) for d in found] == [("poor", "good"), ("poor", "alike")]
+    run = compare_systems(POOR, GOOD)
+    assert (found[0].n_mated, found[0].n_nonmated) == (run.n_mated, run.n_nonmated)
+    assert [f.difference for f in found[0].figures] == pytest.approx([f.difference for f in run.figures])
 
 
 def test_systems_with_other_refusals_are_compared_on_what_both_could():
