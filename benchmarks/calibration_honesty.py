@@ -17,7 +17,7 @@ drawn vectors with the mean and covariance of the real ones, in galleries of up 
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from lineament.core.arrays import FloatArray, ScoreArray
 from lineament.embedding import load_embedder
-from lineament.evaluation.protocols import pictures_of
+from lineament.evaluation.machine import this_machine
+from lineament.evaluation.protocols import pictures_of, weights_of
 from lineament.evaluation.samples import all_pair_scores, embed_crops
 from lineament.evaluation.sets import PictureSource
 from lineament.metrics.bootstrap import Resampling, bootstrap_fnmr_at_fmr, percentile_interval
@@ -261,6 +262,19 @@ def drawn_fpir(like: FloatArray, largest: int) -> list[dict[str, Any]]:
     return rows
 
 
+def facts(data: Path) -> dict[str, Any]:
+    """What the figures are about, and what they were made with."""
+    with PictureSource(pictures_of(data)) as source:
+        digest = source.digest([n for n in source.names() if n.endswith(".jpg")])
+    return {
+        "definition": __doc__,
+        "data": {"name": data.name, "digest": digest},
+        "seed": SEED,
+        "machine": asdict(this_machine()),
+        "models": {},
+    }
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description="Do thresholds keep the rates that they promise?")
@@ -272,11 +286,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     plan = Resampling(args.replicates)
-    report: dict[str, Any] = {"definition": __doc__, "models": {}}
+    report = facts(args.data)
     for model in MODELS:
         vectors, subjects = embeddings(model, args.data, args.cache)
         head = head_of(vectors, subjects)
         result = {
+            "weights": [asdict(w) for w in weights_of(model)],
             "images": len(vectors),
             "people": len(head.samples),
             "largest_difference_to_library_interval": check_against_product(vectors, subjects, head, plan),

@@ -35,7 +35,7 @@ app = typer.Typer(
     name="lineament",
     help="Face verification and identification at an error rate that you asked for and that was measured.",
     epilog="Exit codes: 0 done, match or found; 1 no match; 2 wrong use; 3 refused; 4 input; 5 model; 6 gallery; "
-    "7 not calibrated; 130 interrupted.",
+    "7 not calibrated; 8 undecided; 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

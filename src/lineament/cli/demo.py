@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lineament.cli.common import ACCEPT, BACKEND, PROFILE, THREADS, open_pipeline
-from lineament.cli.exits import Exit
+from lineament.cli.exits import Exit, exit_of
 from lineament.cli.output import download_progress, print_table
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ def _row(answer: "Answer") -> tuple[str, ...]:
 
 
 def _compare(pipeline: "FacePipeline", pictures: list[Path], out: Path, fmr: float) -> None:
-    from lineament.core.types import Refusal, Role
+    from lineament.core.types import Decision, Refusal, Role
     from lineament.evaluation.demo_sheet import TILE_PX, face_in_context
-    from lineament.imaging import GREEN, VERMILION, Tile, contact_sheet, read_image, write_image
+    from lineament.imaging import GREEN, VERMILION, YELLOW, Tile, contact_sheet, read_image, write_image
     from lineament.pipeline import compare
 
     point = pipeline.operating_point(fmr)
@@ -106,9 +106,11 @@ def _compare(pipeline: "FacePipeline", pictures: list[Path], out: Path, fmr: flo
     if len(found) < 2:
         raise typer.Exit(Exit.REFUSED)
     result = compare(found[0], found[1], point)
-    verdict = "match" if result.is_match else "no match"
+    verdict = result.decision.replace("_", " ")
     text = f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.3f} at FMR {fmr:g}"
-    colour = GREEN if result.is_match else VERMILION
+    colour = {Decision.MATCH: GREEN, Decision.NO_MATCH: VERMILION, Decision.UNDECIDED: YELLOW}[
+        result.decision
+    ]
     side = 2 * TILE_PX
     tiles = [
         Tile(face_in_context(image, face, side), path.name, colour)
@@ -118,5 +120,4 @@ def _compare(pipeline: "FacePipeline", pictures: list[Path], out: Path, fmr: flo
     write_image(sheet, contact_sheet(tiles, 2, side, text))
     print(f"{text} (95 % interval of the threshold {result.point.low:.3f} to {result.point.high:.3f})")
     print(sheet)
-    if not result.is_match:
-        raise typer.Exit(Exit.NO_MATCH)
+    raise typer.Exit(exit_of(result.decision))

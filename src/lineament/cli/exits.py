@@ -11,12 +11,14 @@ code  meaning
 5     model, weights, licence or runtime
 6     gallery
 7     the asked rate is not supported by the calibration, or there is none
+8     undecided: a similarity within the 95 % interval of the threshold
 70    a fault of the program itself
 130   interrupted
 ====  ==========================================================================
 """
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from lineament.core.errors import (
     ConfigError,
@@ -25,6 +27,9 @@ from lineament.core.errors import (
     ModelError,
     NotCalibrated,
 )
+
+if TYPE_CHECKING:
+    from lineament.core.types import Decision
 
 
 class Exit(IntEnum):
@@ -38,6 +43,7 @@ class Exit(IntEnum):
     MODEL = 5
     GALLERY = 6
     NOT_CALIBRATED = 7
+    UNDECIDED = 8
     FAULT = 70
     INTERRUPTED = 130
 
@@ -51,3 +57,8 @@ def exit_for(error: LineamentError | OSError) -> Exit:
         (ConfigError, Exit.USAGE),
     )
     return next((code for kind, code in kinds if isinstance(error, kind)), Exit.INPUT)
+
+
+def exit_of(decision: "Decision") -> Exit:
+    """The exit code of a decision."""
+    return {"match": Exit.DONE, "no_match": Exit.NO_MATCH, "undecided": Exit.UNDECIDED}[decision]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lineament.cli import common, pictures, results
-from lineament.cli.exits import Exit
+from lineament.cli.exits import Exit, exit_of
 from lineament.cli.output import JsonFlag, print_json, progress
 from lineament.core.errors import GalleryError
 
 if TYPE_CHECKING:
     from lineament.core.errors import InputError
-    from lineament.core.types import Face, Identification, Image, OperatingPoint, Refusal
+    from lineament.core.types import Decision, Face, Identification, Image, OperatingPoint, Refusal
     from lineament.gallery import Gallery
     from lineament.pipeline import FacePipeline
 
@@ -46,8 +46,8 @@ def identify(
 
     The threshold follows from the rate and the numbers of samples and people in the gallery. The nearest person
     below it is shown as a hint only. Exit code 0: somebody was found in every picture; 1: in one picture nobody
-    was; 3: a picture was refused; 4: a file cannot be read; 6: the gallery is missing or empty. The highest code
-    counts.
+    was; 3: a picture was refused; 4: a file cannot be read; 6: the gallery is missing or empty; 8: undecided,
+    somebody's similarity lies within the interval of the threshold. The highest code counts.
 
     Examples: lineament identify door.jpg --gallery staff.gallery --fpir 1e-2 ·
     lineament identify party.jpg --all-faces --fpir 1e-2 --picture named.png
@@ -75,7 +75,7 @@ def identify(
         facts = {"gallery": str(gallery), "gallery_size": size, "fpir": fpir} | results.point_json(point)
         print_json(facts | common.provenance(profile, pipeline) | {"results": [_json(s) for s in searched]})
     codes = [_say(s, quiet=as_json) for s in searched]
-    if not as_json and any(c in (Exit.DONE, Exit.NO_MATCH) for c in codes):
+    if not as_json and any(c in (Exit.DONE, Exit.NO_MATCH, Exit.UNDECIDED) for c in codes):
         print(f"FPIR {fpir:g} over {results.count(size, 'sample')}: {results.evidence(point)}")
     raise typer.Exit(common.worst(codes))
 
@@ -129,15 +129,28 @@ def _say(searched: Searched, quiet: bool) -> Exit:
         for c in found.candidates:
             place = "" if len(found.candidates) == 1 else f" #{c.rank}"
             print(
-                f"found{place}  {searched.path}{which}  {c.subject_id}  similarity {c.similarity:.4f} ≥ "
-                f"{found.point.threshold:.4f}{notes}"
+                f"found{place}  {searched.path}{which}  {c.subject_id}  similarity "
+                f"{results.beside_threshold(c.similarity, found.point)}{notes}"
             )
-        if not found.candidates and found.nearest is not None:
+        for c in found.undecided:
+            print(
+                f"undecided  {searched.path}{which}  {c.subject_id}?  similarity "
+                f"{results.beside_threshold(c.similarity, found.point)}{notes}"
+            )
+        if found.decision == "no_match" and found.nearest is not None:
             print(
                 f"nobody  {searched.path}{which}  nearest is {found.nearest.subject_id} with "
                 f"{found.nearest.similarity:.4f} < {found.point.threshold:.4f}{notes}"
             )
-    return Exit.DONE if any(f.candidates for _, f in searched.found) else Exit.NO_MATCH
+    return exit_of(_decision(searched.found))
+
+
+def _decision(found: "tuple[tuple[Face, Identification], ...]") -> "Decision":
+    """Of all faces of a picture: a match when one matches, else undecided when one is."""
+    from lineament.core.types import Decision
+
+    made = {f.decision for _, f in found}
+    return next(d for d in (Decision.MATCH, Decision.UNDECIDED, Decision.NO_MATCH) if d in made)
 
 
 def _json(searched: Searched) -> dict[str, Any]:
@@ -152,7 +165,9 @@ def _json(searched: Searched) -> dict[str, Any]:
     row["faces"] = [
         {
             "face": results.face_json(face),
+            "decision": found.decision.value,
             "candidates": [results.candidate_json(c) for c in found.candidates],
+            "undecided": [results.candidate_json(c) for c in found.undecided],
             "nearest": results.candidate_json(found.nearest),
         }
         for face, found in searched.found
@@ -181,9 +196,18 @@ def _panel(searched: Searched, image: "Image") -> pictures.Panel:
         return pictures.Panel(image, f"{results.refused_words(found)}\n{name}", "refused", marks)
     if not isinstance(found, tuple):
         raise TypeError(f"{name} has no picture")
-    labels = [f.best.subject_id if f.best else "nobody" for _, f in found]
-    verdicts = ["yes" if f.best else "no" for _, f in found]
+    labels = [_label(f) for _, f in found]
+    verdicts = [results.VERDICTS[f.decision] for _, f in found]
     marks = pictures.Marks(tuple(f.detection for f, _ in found), found[0][0].rotation_deg, labels, verdicts)
     named = [label for label, verdict in zip(labels, verdicts, strict=True) if verdict == "yes"]
+    perhaps = [label for label, verdict in zip(labels, verdicts, strict=True) if verdict == "undecided"]
     words = f"FOUND: {', '.join(named)}" if named else "NOBODY FOUND"
-    return pictures.Panel(image, f"{words}\n{name}", "yes" if named else "no", marks)
+    if perhaps and not named:
+        words = f"UNDECIDED: {', '.join(perhaps)}"
+    return pictures.Panel(image, f"{words}\n{name}", results.VERDICTS[_decision(found)], marks)
+
+
+def _label(found: "Identification") -> str:
+    if found.best:
+        return found.best.subject_id
+    return f"{found.undecided[0].subject_id}?" if found.undecided else "nobody"

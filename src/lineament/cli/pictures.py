@@ -41,7 +41,7 @@ class Panel:
     Attributes:
         image: the photo.
         caption: lines below it.
-        verdict: colour of its frame: "yes", "no", "refused", or "" for a photo without a decision.
+        verdict: colour of its frame: "yes", "no", "undecided", "refused", or "" for a photo without a decision.
         marks: its faces.
     """
 
@@ -60,10 +60,11 @@ def marks_of(seen: "Face | Refusal", label: str, verdict: str) -> Marks:
 
 
 def colour_of(verdict: str) -> "Colour":
-    """Bluish green, vermilion, orange, blue or grey: told apart by people with any kind of colour vision."""
-    from lineament.imaging import GREEN, GREY, ORANGE, SKY_BLUE, VERMILION
+    """Bluish green, vermilion, yellow, orange, blue or grey: told apart by people with any kind of colour vision."""
+    from lineament.imaging import GREEN, GREY, ORANGE, SKY_BLUE, VERMILION, YELLOW
 
-    return {"yes": GREEN, "no": VERMILION, "refused": ORANGE, "": SKY_BLUE}.get(verdict, GREY)
+    colours = {"yes": GREEN, "no": VERMILION, "undecided": YELLOW, "refused": ORANGE, "": SKY_BLUE}
+    return colours.get(verdict, GREY)
 
 
 def write_result(path: Path, panels: Sequence[Panel], verdict: str, headline: str, detail: str = "") -> None:

@@ -9,7 +9,7 @@ from lineament.cli.output import note
 
 if TYPE_CHECKING:
     from lineament.core.errors import InputError
-    from lineament.core.types import Candidate, Comparison, Detection, Face, OperatingPoint, Refusal
+    from lineament.core.types import Candidate, Comparison, Decision, Detection, Face, OperatingPoint, Refusal
 
 
 def detection_json(detection: "Detection") -> dict[str, Any]:
@@ -58,6 +58,23 @@ def point_json(point: "OperatingPoint") -> dict[str, Any]:
         "n_nonmated": point.n_nonmated,
         "record": point.record,
     }
+
+
+VERDICTS = {"match": "yes", "no_match": "no", "undecided": "undecided"}
+"""Colour of each decision, as in :class:`lineament.cli.pictures.Panel`."""
+
+
+def decision_words(decision: "Decision") -> str:
+    """A decision for people: "match", "no match", "undecided"."""
+    return decision.replace("_", " ")
+
+
+def beside_threshold(similarity: float, point: "OperatingPoint", digits: int = 4) -> str:
+    """A similarity and what decided about it: the threshold, or its interval where it left no answer."""
+    value, threshold = f"{similarity:.{digits}f}", f"{point.threshold:.{digits}f}"
+    if point.decide(similarity) == "undecided":
+        return f"{value} within {point.low:.{digits}f} to {point.high:.{digits}f}, the 95 % interval of the threshold"
+    return f"{value} {'≥' if similarity >= point.threshold else '<'} {threshold}"
 
 
 def ratio_json(comparison: "Comparison") -> dict[str, float | None]:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lineament.cli import common, pictures, results
-from lineament.cli.exits import Exit
+from lineament.cli.exits import Exit, exit_of
 from lineament.cli.output import JsonFlag, print_json, progress
 
 if TYPE_CHECKING:
     from lineament.core.errors import InputError
     from lineament.core.types import Comparison, Face, Image, OperatingPoint, Refusal
     from lineament.pipeline import FacePipeline
-
-WORDS = {True: "match", False: "no match"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,8 @@ def verify(
     """Are these the same person, at a false match rate that you accept?
 
     Exit code 0: every probe matches; 1: one does not; 3: a picture shows no face, several, or one that is too
-    small or cut off; 4: a file cannot be read. The highest code of all probes counts.
+    small or cut off; 4: a file cannot be read; 8: undecided, the similarity lies within the interval of the
+    threshold. The highest code of all probes counts.
 
     Examples: lineament verify passport.jpg selfie.jpg --fmr 1e-3 ·
     lineament verify passport.jpg selfies/ --fmr 1e-4 --json · lineament verify a.jpg b.jpg --fmr 1e-3 --picture ab.png
@@ -67,7 +66,7 @@ def verify(
     if isinstance(known, Refusal):
         raise typer.Exit(results.say_refused(reference, known))
     codes = [_say(j, quiet=as_json) for j in judged]
-    if not as_json and any(c in (Exit.DONE, Exit.NO_MATCH) for c in codes):
+    if not as_json and any(c in (Exit.DONE, Exit.NO_MATCH, Exit.UNDECIDED) for c in codes):
         print(results.evidence(point))
     raise typer.Exit(common.worst(codes))
 
@@ -91,12 +90,12 @@ def _say(judged: Judged, quiet: bool) -> Exit:
     found = judged.outcome
     if isinstance(found, Comparison):
         if not quiet:
-            sign = "≥" if found.is_match else "<"
             print(
-                f"{WORDS[found.is_match]:<8}  {judged.path}  similarity {found.similarity:.4f} {sign} "
-                f"{found.threshold:.4f} at FMR {found.fmr:g}{results.ratio_words(found)}{_notes(found)}"
+                f"{results.decision_words(found.decision):<9}  {judged.path}  similarity "
+                f"{results.beside_threshold(found.similarity, found.point)} at FMR {found.fmr:g}"
+                f"{results.ratio_words(found)}{_notes(found)}"
             )
-        return Exit.DONE if found.is_match else Exit.NO_MATCH
+        return exit_of(found.decision)
     if isinstance(found, Refusal):
         return results.say_refused(judged.path, found)
     return results.say_failed(found)
@@ -123,7 +122,7 @@ def _json(judged: list[Judged]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"path": str(j.path), "decision": "", "similarity": None, "llr": None}
         row |= {"log10_lr": None, "face": None, "refusal": None, "error": None}
         if isinstance(j.outcome, Comparison):
-            row["decision"] = "match" if j.outcome.is_match else "no_match"
+            row["decision"] = j.outcome.decision.value
             row |= {"similarity": j.outcome.similarity} | results.ratio_json(j.outcome)
             row["face"] = results.face_json(j.outcome.probe)
         elif isinstance(j.outcome, Refusal):
@@ -161,9 +160,8 @@ def _panel(judged: Judged, image: "Image") -> pictures.Panel:
 
     found, name = judged.outcome, judged.path.name
     if isinstance(found, Comparison):
-        word, sign = (WORDS[found.is_match].upper(), "≥" if found.is_match else "<")
-        caption = f"{word}: {found.similarity:.3f} {sign} {found.threshold:.3f}\nprobe: {name}"
-        verdict = "yes" if found.is_match else "no"
+        caption = f"{_verdict(found)}\nprobe: {name}"
+        verdict = results.VERDICTS[found.decision]
         marks = pictures.marks_of(found.probe, f"{found.similarity:.3f}", verdict)
         return pictures.Panel(image, caption, verdict, marks)
     if isinstance(found, Refusal):
@@ -172,13 +170,17 @@ def _panel(judged: Judged, image: "Image") -> pictures.Panel:
     raise TypeError(f"{name} has no picture")
 
 
+def _verdict(found: "Comparison") -> str:
+    word = results.decision_words(found.decision).upper()
+    return f"{word}: {results.beside_threshold(found.similarity, found.point, 3)}"
+
+
 def _headline(judged: list[Judged]) -> str:
     from lineament.core.types import Comparison
 
     compared = [j.outcome for j in judged if isinstance(j.outcome, Comparison)]
     if len(judged) == 1 and compared:
-        word, sign = ("MATCH", "≥") if compared[0].is_match else ("NO MATCH", "<")
-        return f"{word}: {compared[0].similarity:.3f} {sign} {compared[0].threshold:.3f}"
+        return _verdict(compared[0])
     if not compared:
         return "REFUSED"
     return f"{sum(c.is_match for c in compared)} of {len(judged)} match"

@@ -227,15 +227,24 @@ class RatioLine:
         return min(max(self.slope * similarity + self.offset, self.low), self.high)
 
 
+class Decision(StrEnum):
+    """What a similarity says at an operating point."""
+
+    MATCH = "match"
+    NO_MATCH = "no_match"
+    UNDECIDED = "undecided"
+    """Within the 95 % interval of the threshold: other data of the same kind could have put it on either side."""
+
+
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
     """A threshold with the evidence behind it.
 
     Attributes:
         fmr: the false match rate that was asked for, a fraction.
-        threshold: a comparison matches when similarity >= threshold.
+        threshold: similarity that keeps the rate in the calibration data.
         low: lower end of the 95 % interval of the threshold.
-        high: upper end of the 95 % interval of the threshold.
+        high: upper end of the 95 % interval of the threshold; similarities from here on match.
         n_nonmated: non-mated comparisons behind it.
         record: name of the calibration record.
         space: id of the embedding space that the threshold belongs to; empty for one that was not measured.
@@ -250,6 +259,18 @@ class OperatingPoint:
     record: str
     space: str = ""
     ratio: RatioLine | None = None
+
+    def decide(self, similarity: float) -> Decision:
+        """A match at or above the interval of the threshold, no match below it, undecided within.
+
+        Args:
+            similarity: cosine in [-1, 1].
+        """
+        if similarity >= max(self.threshold, self.high):
+            return Decision.MATCH
+        if similarity < min(self.threshold, self.low):
+            return Decision.NO_MATCH
+        return Decision.UNDECIDED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -269,13 +290,18 @@ class Comparison:
     probe: Face
 
     @property
+    def decision(self) -> Decision:
+        """Match, no match, or undecided where the evidence about the threshold does not allow an answer."""
+        return self.point.decide(self.similarity)
+
+    @property
     def is_match(self) -> bool:
-        """True when the similarity reaches the threshold."""
-        return self.similarity >= self.point.threshold
+        """True when the decision is a match."""
+        return self.decision is Decision.MATCH
 
     @property
     def threshold(self) -> float:
-        """Similarity from which on a comparison matches."""
+        """Similarity that keeps the rate in the calibration data."""
         return self.point.threshold
 
     @property
@@ -304,7 +330,8 @@ class Identification:
     """Result of a 1:N search.
 
     Attributes:
-        candidates: subjects whose similarity reaches the threshold, best first.
+        candidates: subjects that match, best first.
+        undecided: subjects whose similarity lies within the interval of the threshold, best first.
         nearest: best subject whatever the threshold; None for an empty gallery.
         fpir: the false positive identification rate that was asked for, a fraction.
         gallery_size: templates that were searched.
@@ -312,6 +339,7 @@ class Identification:
     """
 
     candidates: tuple[Candidate, ...]
+    undecided: tuple[Candidate, ...]
     nearest: Candidate | None
     fpir: float
     gallery_size: int
@@ -319,5 +347,12 @@ class Identification:
 
     @property
     def best(self) -> Candidate | None:
-        """The best candidate at or above the threshold, if any."""
+        """The best candidate that matches, if any."""
         return self.candidates[0] if self.candidates else None
+
+    @property
+    def decision(self) -> Decision:
+        """A match when somebody matches, undecided when somebody might, else no match."""
+        if self.candidates:
+            return Decision.MATCH
+        return Decision.UNDECIDED if self.undecided else Decision.NO_MATCH

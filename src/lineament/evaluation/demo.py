@@ -13,7 +13,7 @@ import numpy as np
 
 from lineament.core.arrays import ImageArray
 from lineament.core.errors import ConfigError, InputError
-from lineament.core.types import Face, Image, Refusal, RefusalReason, Role
+from lineament.core.types import Decision, Face, Image, Refusal, RefusalReason, Role
 from lineament.evaluation.hardships import harder_versions
 from lineament.gallery import Gallery
 from lineament.imaging import decode_image
@@ -47,6 +47,11 @@ GENUINE = ("JPEG quality 8", "face of 40 px", "one eye covered")
 STRANGERS = ("turned 180°, no tag", "dark and noisy")
 """Versions that are compared with the other person's photograph."""
 
+ANSWERS = {
+    Decision.MATCH: "same person",
+    Decision.NO_MATCH: "different people",
+    Decision.UNDECIDED: "undecided",
+}
 Kind = Literal["enrolled", "identify", "stranger", "verify", "refusal"]
 
 
@@ -217,7 +222,7 @@ def identify_probe(
     size = gallery.size
     point = pipeline.calibration.point_for_fpir(fpir, size.samples, size.subjects)
     found = gallery.identify(probe.face.embedding, point=point, fpir=fpir)
-    named = found.best.subject_id if found.best else None
+    named = found.best.subject_id if found.best else "undecided" if found.undecided else None
     nearest = found.nearest.similarity if found.nearest else float("nan")
     return Answer(kind, probe, named or "nobody", named == expected, nearest, point.threshold)
 
@@ -235,8 +240,8 @@ def verify_probe(pipeline: FacePipeline, fmr: float, probe: Probe, reference: Fa
     if isinstance(probe.face, Refusal):
         return Answer("verify", probe, f"refused: {probe.face.reason}", is_right=False)
     result = compare(reference, probe.face, pipeline.operating_point(fmr))
-    text = "same person" if result.is_match else "different people"
-    right = result.is_match == mated
+    text = ANSWERS[result.decision]
+    right = result.decision is (Decision.MATCH if mated else Decision.NO_MATCH)
     return Answer("verify", probe, text, right, result.similarity, result.threshold, reference)
 
 

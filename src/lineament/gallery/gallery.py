@@ -11,7 +11,7 @@ import numpy as np
 
 from lineament.core.arrays import FloatArray
 from lineament.core.errors import EmbeddingSpaceMismatch, GalleryError
-from lineament.core.types import Candidate, Embedding, Identification, OperatingPoint
+from lineament.core.types import Candidate, Decision, Embedding, Identification, OperatingPoint
 from lineament.gallery import transfer
 from lineament.gallery.check import find_faults
 from lineament.gallery.conflict import nearest_conflict
@@ -221,7 +221,7 @@ class Gallery:
         max_candidates: int = 5,
         exact: bool = False,
     ) -> Identification:
-        """Search one probe and keep the subjects that reach the threshold of ``point``.
+        """Search one probe and keep the subjects that match at ``point`` or might.
 
         Args:
             embedding: the probe's template.
@@ -240,7 +240,8 @@ class Gallery:
             (found,) = self._searcher.search(embedding.vector[None], max_candidates, exact)
             searched = self._searcher.searched
         return Identification(
-            candidates=tuple(c for c in found if c.similarity >= point.threshold),
+            candidates=tuple(c for c in found if point.decide(c.similarity) is Decision.MATCH),
+            undecided=tuple(c for c in found if point.decide(c.similarity) is Decision.UNDECIDED),
             nearest=found[0] if found else None,
             fpir=fpir,
             gallery_size=searched,

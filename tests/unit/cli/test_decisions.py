@@ -11,7 +11,7 @@ from lineament.cli import common
 from lineament.cli.app import run
 from lineament.core.errors import ModelNotFound
 from lineament.gallery import Gallery
-from lineament.imaging import GREEN, ORANGE, VERMILION, read_image, write_image
+from lineament.imaging import GREEN, ORANGE, VERMILION, YELLOW, read_image, write_image
 from lineament.pipeline import FacePipeline
 
 Output = pytest.CaptureFixture[str]
@@ -80,8 +80,8 @@ def test_verify_says_everything(capsys: Output, pipeline: FacePipeline) -> None:
 @pytest.mark.parametrize(
     ("probe", "code", "colour", "words"),
     [
-        ("ada again.png", 0, GREEN, "match     ada again.png  similarity 0."),
-        ("bob.png", 1, VERMILION, "no match  bob.png  similarity 0."),
+        ("ada again.png", 0, GREEN, "match      ada again.png  similarity 0."),
+        ("bob.png", 1, VERMILION, "no match   bob.png  similarity 0."),
         ("ada and bob.png", 3, ORANGE, ""),
     ],
 )
@@ -91,6 +91,52 @@ def test_a_verdict_in_words_and_colour(
     assert run(["verify", "ada.png", probe, "--fmr", "0.01", "--picture", "result.png"]) == code
     assert capsys.readouterr().out.startswith(words)
     assert band(Path("result.png")) == colour
+
+
+@pytest.fixture
+def torn(photos: Path, pipeline: FacePipeline, monkeypatch: pytest.MonkeyPatch) -> float:
+    """A calibration whose interval holds the similarity of ada's two pictures, which is returned."""
+    faces = [pipeline.extract_one(read_image(photos / f"{n}.png")) for n in ("ada", "ada again")]
+    similarity = float(faces[0].embedding.vector @ faces[1].embedding.vector)
+    record = pipeline.calibration
+    around = {"threshold": similarity + 0.001, "low": similarity - 0.002, "high": similarity + 0.002}
+    rows = tuple(row.model_copy(update=around) for row in record.rows)
+    changed = record.model_copy(update={"rows": rows})
+    unsure = FacePipeline(pipeline.detector, pipeline.embedder, calibration=changed)
+    monkeypatch.setattr(common, "open_pipeline", lambda *_: unsure)
+    return similarity
+
+
+def test_within_the_interval_of_the_threshold_nothing_is_decided(torn: float, capsys: Output) -> None:
+    command = ["verify", "ada.png", "ada again.png", "--fmr", "0.01"]
+    assert run([*command, "--picture", "r.png"]) == 8
+    said = capsys.readouterr().out
+    within = f"{torn:.4f} within {torn - 0.002:.4f} to {torn + 0.002:.4f}, the 95 % interval of the threshold"
+    assert said.startswith(f"undecided  ada again.png  similarity {within} at FMR 0.01")
+    assert "record drawn people" in said
+    assert band(Path("r.png")) == YELLOW
+    assert document(capsys, 8, *command)["results"][0]["decision"] == "undecided"
+    assert run(["verify", "ada.png", "ada again.png", "bob.png", "--fmr", "0.01"]) == 8
+    assert run(["verify", "ada.png", "ada.png", "bob.png", "--fmr", "0.01"]) == 1
+
+
+@pytest.mark.usefixtures("torn")
+def test_a_search_within_the_interval_names_nobody(capsys: Output) -> None:
+    assert run(["enroll", "ada", "ada.png", "-g", "g", "--allow-conflict"]) == 0
+    assert run(["enroll", "bob", "bob.png", "-g", "g", "--allow-conflict"]) == 0
+    capsys.readouterr()
+    command = ["identify", "ada again.png", "-g", "g", "--fpir", "0.1"]
+    assert run([*command, "--picture", "r.png"]) == 8
+    assert capsys.readouterr().out.startswith("undecided  ada again.png  ada?  similarity ")
+    assert band(Path("r.png")) == YELLOW
+    (face,) = document(capsys, 8, *command)["results"][0]["faces"]
+    assert (face["decision"], face["candidates"]) == ("undecided", [])
+    assert [c["subject"] for c in face["undecided"]] == ["ada"]
+    both = ["identify", "ada again.png", "bob.png", "-g", "g", "--fpir", "0.1"]
+    assert [r["faces"][0]["decision"] for r in document(capsys, 8, *both)["results"]] == [
+        "undecided",
+        "match",
+    ]
 
 
 @pytest.mark.usefixtures("photos")

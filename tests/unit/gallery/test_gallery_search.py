@@ -1,10 +1,12 @@
 """Search and identification against brute force in double precision."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lineament.core.errors import BadArray, EmbeddingSpaceMismatch
-from lineament.core.types import Embedding, OperatingPoint
+from lineament.core.types import Decision, Embedding, OperatingPoint
 from lineament.gallery import Gallery, NewSample, index
 
 POINT = OperatingPoint(fmr=1e-6, threshold=0.5, low=0.48, high=0.52, n_nonmated=10**7, record="r")
@@ -158,6 +160,12 @@ def test_identification_keeps_what_reaches_the_threshold(gallery, draw):
     assert stranger.nearest.similarity < POINT.threshold
     with pytest.raises(EmbeddingSpaceMismatch):
         gallery.identify(Embedding(one.vector, "other"), point=POINT, fpir=1e-3)
+    with pytest.raises(EmbeddingSpaceMismatch, match="got elsewhere@1"):
+        gallery.identify(one, point=replace(POINT, space="elsewhere@1"), fpir=1e-3)
+    near = gallery.identify(one, point=replace(POINT, low=0.9, high=1.1), fpir=1e-3)
+    assert (near.candidates, near.best, near.decision) == ((), None, Decision.UNDECIDED)
+    assert [c.subject_id for c in near.undecided] == ["ada"]
+    assert (found.decision, stranger.decision) == (Decision.MATCH, Decision.NO_MATCH)
 
 
 def test_queries_are_checked(gallery, draw):

@@ -8,7 +8,16 @@ import pytest
 
 from drawn_people import SCENES, image, record
 from lineament.core.errors import ConfigError, EmbeddingSpaceMismatch, NotCalibrated
-from lineament.core.types import Comparison, Embedding, Face, Identification, Refusal, RefusalReason, Role
+from lineament.core.types import (
+    Comparison,
+    Decision,
+    Embedding,
+    Face,
+    Identification,
+    Refusal,
+    RefusalReason,
+    Role,
+)
 from lineament.gallery import Gallery
 from lineament.geometry import TEMPLATES, align
 from lineament.pipeline import FacePipeline, FaceRules, compare
@@ -61,6 +70,22 @@ def test_a_similarity_equal_to_the_threshold_matches(pipeline: FacePipeline) -> 
     above = type(point)(point.fmr, np.nextafter(similarity, 1), similarity, 1.0, 1, "r")
     assert compare(ada, bob, exact).is_match
     assert not compare(ada, bob, above).is_match
+
+
+def test_a_decision_needs_a_similarity_outside_the_interval(pipeline: FacePipeline) -> None:
+    point = pipeline.operating_point(1e-2)
+    below, inside, above = np.nextafter(point.low, -1), np.nextafter(point.high, -1), point.high
+    assert [point.decide(s) for s in (-1.0, below)] == [Decision.NO_MATCH] * 2
+    assert [point.decide(s) for s in (point.low, point.threshold, inside)] == [Decision.UNDECIDED] * 3
+    assert [point.decide(s) for s in (above, 1.0)] == [Decision.MATCH] * 2
+    # an interval that leaves out its own threshold, as a skewed bootstrap can give, leaves what is between open
+    skewed = replace(point, low=0.81, high=0.82)
+    assert [skewed.decide(s) for s in (0.79, 0.8, 0.81, 0.82)] == [
+        Decision.NO_MATCH,
+        Decision.UNDECIDED,
+        Decision.UNDECIDED,
+        Decision.MATCH,
+    ]
 
 
 def test_a_comparison_carries_its_likelihood_ratio(pipeline: FacePipeline) -> None:
