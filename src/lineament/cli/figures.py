@@ -77,7 +77,7 @@ def print_differences(differences: "Sequence[SystemDifference]") -> None:
     for found in differences:
         print(
             f"{found.other} minus {found.base}, paired: {found.n_mated:,} mated and {found.n_nonmated:,} non-mated "
-            "comparisons that both made"
+            "comparisons that both made; 95 % intervals"
         )
         print_figures(found.base, found.other, found.figures)
     if len(differences) > 1:
@@ -86,4 +86,4 @@ def print_differences(differences: "Sequence[SystemDifference]") -> None:
 
 def print_figures(base: str, other: str, figures: "Sequence[FigureDifference]") -> None:
     """Figures of two systems, the difference with its 95 % interval, and what it allows to say."""
-    print_table(("figure", base, other, "difference [95 %]", "statement"), [f.cells() for f in figures])
+    print_table(("figure", base, other, "difference [interval]", "statement"), [f.cells() for f in figures])

@@ -3,8 +3,11 @@
 from lineament.evaluation.calibration import Provenance, fit_calibration, supported_rates
 from lineament.evaluation.detection import DetectionReport, detection_report
 from lineament.evaluation.detection_sets import DetectionSet, LabelledPicture, read_dlib_faces, read_facemask
+from lineament.evaluation.differences import compare_systems, diff_reports
+from lineament.evaluation.html import reports_page
 from lineament.evaluation.machine import Machine, this_machine
-from lineament.evaluation.plots import Scores, plot_det, plot_roc, plot_similarities
+from lineament.evaluation.plots import Scores, plot_ced, plot_cmc, plot_det, plot_roc, plot_similarities
+from lineament.evaluation.reading import read_reports
 from lineament.evaluation.samples import (
     SampleEmbeddings,
     all_pair_scores,
@@ -39,17 +42,23 @@ __all__ = [
     "WeightsUsed",
     "all_pair_scores",
     "all_pairs",
+    "compare_systems",
     "detection_report",
+    "diff_reports",
     "embed_crops",
     "extract_samples",
     "fit_calibration",
     "pair_similarities",
+    "plot_ced",
+    "plot_cmc",
     "plot_det",
     "plot_roc",
     "plot_similarities",
     "read_dlib_faces",
     "read_facemask",
     "read_pairs",
+    "read_reports",
+    "reports_page",
     "score_trials",
     "supported_rates",
     "this_machine",

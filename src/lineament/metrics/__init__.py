@@ -109,6 +109,11 @@ from lineament.metrics.pad import (
     pad_point,
     riapar,
 )
+from lineament.metrics.paired import (
+    Difference,
+    paired_fold_accuracy,
+    paired_tar_at_far,
+)
 from lineament.metrics.tracking import (
     ClearCounts,
     IdentityCounts,
@@ -146,6 +151,7 @@ __all__ = [
     "ClearCounts",
     "CocoPicture",
     "CocoResult",
+    "Difference",
     "DistractorRun",
     "FddbPicture",
     "FddbRoc",
@@ -220,6 +226,8 @@ __all__ = [
     "occlusion_average_precision",
     "occlusion_rates",
     "pad_point",
+    "paired_fold_accuracy",
+    "paired_tar_at_far",
     "pairwise_agreement",
     "pav_ratios",
     "point_distance",
