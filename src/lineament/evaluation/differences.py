@@ -152,7 +152,7 @@ def compare_systems(base: Judged, other: Judged) -> SystemDifference:
         other: report and scores of the second one, for the same trials.
 
     Raises:
-        ValueError: different trials, or no mated or non-mated comparison that both made.
+        ValueError: different trials.
     """
     scored = (base[1], other[1])
     trials = scored[0].trials
@@ -163,13 +163,12 @@ def compare_systems(base: Judged, other: Judged) -> SystemDifference:
     if folds[0] is not None and folds[1] is not None:
         figures.append(_accuracy("accuracy, all pairs", folds[0], folds[1], paired=True))
     both = scored[0].compared & scored[1].compared
-    number = trials.subject_of_sample
-    a, b = trials.pairs[both].T
-    pairs = [PairScores(s.scores[both], number[a], number[b]) for s in scored]
-    n_mated = int(pairs[0].mated.sum())
-    n_nonmated = len(pairs[0].scores) - n_mated
-    rates = [point.asked for point in base[0].points if point.asked * n_nonmated >= 1]
+    n_mated, n_nonmated = (int((kind & both).sum()) for kind in (trials.mated, ~trials.mated))
+    rates = [point.asked for point in base[0].points if n_mated and point.asked * n_nonmated >= 1]
     if rates:
+        number = trials.subject_of_sample
+        a, b = trials.pairs[both].T
+        pairs = [PairScores(s.scores[both], number[a], number[b]) for s in scored]
         found = paired_tar_at_far(pairs[1], pairs[0], rates, Resampling(base[0].replicates, base[0].seed))
         figures += [_paired(_rate_name(rate), d) for rate, d in zip(rates, found, strict=True)]
     return SystemDifference(base[0].system.name, other[0].system.name, n_mated, n_nonmated, tuple(figures))

@@ -109,6 +109,13 @@ def test_systems_with_other_refusals_are_compared_on_what_both_could():
     assert named(diff.figures, "TAR at FAR 0.01").basis == "separate"
 
 
+def test_systems_without_a_common_mated_comparison_have_no_rates_to_compare():
+    base, other = judged("base", 1.0, refused=range(60)), judged("other", 1.0, refused=range(60, 120))
+    found = compare_systems(base, other)
+    assert (found.n_mated, found.n_nonmated) == (0, 0)
+    assert [figure.name for figure in found.figures] == ["accuracy, all pairs"]
+
+
 def without_evidence(report):
     return dataclasses.replace(report, evidence=None)
 
