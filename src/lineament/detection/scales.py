@@ -62,13 +62,21 @@ class JointScales:
     def detect(self, images: Sequence[ImageArray]) -> list[Detections]:
         """Faces of each picture; see :class:`lineament.detection.base.Detector`."""
         sizes = [_sizes(check_image(p, f"images[{i}]"), self.sides_px) for i, p in enumerate(images)]
-        views = [resize(p, *size) for p, of in zip(images, sizes, strict=True) for size in of]
+        views = [view for p, of in zip(images, sizes, strict=True) for view in _views(p, of)]
         seen = iter(self._detector.detect(views))
         found = []
         for pixels, of in zip(images, sizes, strict=True):
             parts = [_mapped(_in_range(next(seen), i > 0), size, pixels.shape) for i, size in enumerate(of)]
             found.append(select(join(parts), self._limits))
         return found
+
+
+def _views(pixels: ImageArray, sizes: Sequence[tuple[int, int]]) -> list[ImageArray]:
+    """The picture at each of the rising sizes, each made from the next larger one: a fraction of the work."""
+    views = [pixels]
+    for size in reversed(sizes):
+        views.append(resize(views[-1], *size))
+    return views[:0:-1]
 
 
 def _sizes(pixels: ImageArray, sides_px: Sequence[int]) -> list[tuple[int, int]]:

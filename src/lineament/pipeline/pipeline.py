@@ -74,7 +74,7 @@ class FacePipeline:
 
         Args:
             name: profile of the zoo.
-            runtime: backend, provider and threads; the precision of the embedder is the profile's.
+            runtime: backend, provider and threads; the precisions are the profile's.
 
         Raises:
             ConfigError: no such profile.
@@ -85,12 +85,12 @@ class FacePipeline:
     @classmethod
     def from_settings(cls, profile: Profile, runtime: Runtime | None = None) -> "FacePipeline":
         """As :meth:`from_profile` for a profile at hand."""
-        runtime = runtime or Runtime()
-        exact = Runtime(runtime.backend, runtime.provider, profile.precision, runtime.threads)
+        looking = replace(runtime or Runtime(), precision=profile.detector_precision)
+        exact = replace(looking, precision=profile.precision)
         # compiling a network keeps one core busy, so two networks are ready sooner when they are loaded together
         with ThreadPoolExecutor(1) as pool:
             embedder = pool.submit(load_embedder, profile.embedder, exact)
-            detector = load_detector(profile.detector, runtime)
+            detector = load_detector(profile.detector, looking)
         return cls(
             JointScales(detector, profile.sides_px),
             embedder.result(),

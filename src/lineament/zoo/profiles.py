@@ -3,6 +3,7 @@
 import tomllib
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,7 +19,8 @@ class Profile(BaseModel):
         sides_px: longest sides at which the detector looks at each picture, so that faces that fill it and faces
             in a crowd are both found.
         embedder: embedder of the zoo; "NAME+flip" averages each crop with its mirror image.
-        precision: arithmetic of the embedder ("f32", or "bf16" where OpenVINO and the processor have it).
+        detector_precision: arithmetic of the detector; "auto" is bf16 where OpenVINO and the processor have it.
+        precision: arithmetic of the embedder, "f32" or "bf16"; part of the embedding space, so never left open.
         min_face_px: smallest face that is compared; shorter side of its box.
         rival_ratio: a second face of at least this share of the largest one's size makes a picture ambiguous.
     """
@@ -30,7 +32,8 @@ class Profile(BaseModel):
     detector: str
     sides_px: tuple[int, ...] = Field(strict=False, min_length=1)
     embedder: str
-    precision: Precision = "f32"
+    detector_precision: Precision = "auto"
+    precision: Literal["f32", "bf16"] = "f32"
     min_face_px: float = Field(ge=1)
     rival_ratio: float = Field(gt=0, le=1)
 

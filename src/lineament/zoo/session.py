@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -18,7 +19,7 @@ from lineament.core.arrays import FloatArray
 from lineament.core.errors import RuntimeUnavailable
 
 Backend = Literal["auto", "onnxruntime", "openvino"]
-Precision = Literal["f32", "bf16"]
+Precision = Literal["auto", "f32", "bf16"]
 MAX_DEFAULT_THREADS = 4
 """A face network gains little from more; servers run several sessions instead."""
 
@@ -31,7 +32,8 @@ class Runtime:
         backend: "auto" is OpenVINO where installed, else ONNX Runtime.
         provider: "cpu", or a device of the backend ("cuda" for ONNX Runtime, "gpu" for OpenVINO).
         precision: "f32" gives the same numbers on every machine to about 1e-6; "bf16" (OpenVINO only) is faster
-            and makes an embedding space of its own.
+            and makes an embedding space of its own; "auto" is bf16 where backend and processor have it, else f32:
+            for detectors, whose points move by a fraction of a px, never for embedders.
         threads: upper bound for one session; 0 is the number of cores, at most four.
     """
 
@@ -43,13 +45,13 @@ class Runtime:
     def __post_init__(self) -> None:
         if self.backend not in {"auto", "onnxruntime", "openvino"}:
             raise ValueError(f"backend must be auto, onnxruntime or openvino, got {self.backend!r}")
-        if self.precision not in {"f32", "bf16"}:
-            raise ValueError(f"precision must be f32 or bf16, got {self.precision!r}")
+        if self.precision not in {"auto", "f32", "bf16"}:
+            raise ValueError(f"precision must be auto, f32 or bf16, got {self.precision!r}")
         if not 0 <= self.threads <= 256:
             raise ValueError(f"threads must be between 0 and 256, got {self.threads}")
 
     def resolved(self) -> "Runtime":
-        """The same with backend and threads decided for this machine.
+        """The same with backend, precision and threads decided for this machine.
 
         Raises:
             RuntimeUnavailable: the backend is not installed, or cannot run the precision.
@@ -64,7 +66,22 @@ class Runtime:
                 "precision bf16 needs OpenVINO; pip install 'lineament[openvino]' or use f32"
             )
         threads = self.threads or min(MAX_DEFAULT_THREADS, len(os.sched_getaffinity(0)))
-        return Runtime(backend, self.provider, self.precision, threads)
+        precision = self.precision
+        if precision == "auto":
+            precision = "bf16" if backend == "openvino" and _has_bf16(self.provider) else "f32"
+        return Runtime(backend, self.provider, precision, threads)
+
+
+@cache
+def _has_bf16(provider: str) -> bool:
+    """True when OpenVINO's device computes in bf16."""
+    import openvino as ov
+
+    core = ov.Core()
+    device = provider.upper()
+    return device in core.available_devices and "BF16" in core.get_property(
+        device, "OPTIMIZATION_CAPABILITIES"
+    )
 
 
 class Session(Protocol):
@@ -137,9 +154,7 @@ class _OpenVinoSession:
             raise RuntimeUnavailable(
                 f"provider {runtime.provider!r} is not available in openvino; there are: {have}"
             )
-        if runtime.precision == "bf16" and "BF16" not in core.get_property(
-            device, "OPTIMIZATION_CAPABILITIES"
-        ):
+        if runtime.precision == "bf16" and not _has_bf16(runtime.provider):
             raise RuntimeUnavailable(
                 f"this machine's {runtime.provider} has no bf16 arithmetic; use precision f32"
             )
