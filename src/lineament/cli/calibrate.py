@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lineament.cli import common, results
-from lineament.cli.evaluate import picture_progress
-from lineament.cli.output import print_table
+from lineament.cli.output import picture_progress, print_table
 
 if TYPE_CHECKING:
     from lineament.evaluation.calibration_data import Calibrated

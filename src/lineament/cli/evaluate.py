@@ -1,14 +1,14 @@
 """``lineament evaluate``: measure models on data sets."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import typer
 
+from lineament.cli import evaluate_own
 from lineament.cli.figures import print_detection, print_differences, print_verification
-from lineament.cli.output import note
+from lineament.cli.output import note, picture_progress
 
 if TYPE_CHECKING:
     from lineament.evaluation.detection import DetectionReport
@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Measure models on data sets; every rate with its 95 % interval, refusals in the counts.",
     no_args_is_help=True,
 )
+app.add_typer(evaluate_own.app)
 DATA = typer.Option(..., "--data", help="Data folder, as published.")
 REPORT = typer.Option(None, "--report", help="Write the full report to this JSON file.")
 PLOT = typer.Option(None, "--plot", help="Write the ROC to this PNG; DET and similarities go beside it.")
@@ -125,22 +126,6 @@ def detection(
             reports.append(measure_detector(dataset, looking, looking.sides_px, progress))
     print_detection(reports)
     _save(report, reports)
-
-
-@contextmanager
-def picture_progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr when it is a terminal, and else nothing."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(what, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def _runtime(backend: str, precision: str, threads: int) -> "Runtime":

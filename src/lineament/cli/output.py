@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -91,3 +91,17 @@ def progress(items: Sequence[T], what: str) -> Iterator[T]:
     shared = sys.stdout.isatty()
     with Bars(*columns, console=Console(stderr=True), transient=True, redirect_stdout=shared) as bars:
         yield from bars.track(items)
+
+
+@contextmanager
+def picture_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr when it is a terminal, and else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
