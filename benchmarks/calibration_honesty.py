@@ -9,6 +9,9 @@ with the half-widths on the sides that face each other, ``|t_a - t_b| <= hypot(w
 people, so both errors count; 95 of 100 splits should meet. ``inside`` is the stricter count of ``t_b`` inside the
 interval of ``t_a`` alone; as ``t_b`` errs as much as ``t_a``, honest intervals give about 83 of 100.
 
+``few_people`` counts how often the interval from a handful of people with two or more pictures each holds the
+threshold of all such people, again 95 of 100 when intervals are honest.
+
 Then FPIR by gallery size: thresholds of one half for an asked FPIR, galleries and strangers of the other half; and
 drawn vectors with the mean and covariance of the real ones, in galleries of up to a million.
 
@@ -39,7 +42,8 @@ MODELS = ("mobilefacenet", "edgeface-xs")
 FMRS = (1e-2, 1e-3)
 FPIRS = (0.1, 0.01)
 GALLERIES = (1000, 1500, 2000, 2500, 3000)
-HEAD_SHARE = 0.04
+HEAD_SHARE = 0.06
+FEW_PEOPLE = (30, 60, 150, 300)
 SEED = 7
 CALIBRATION_VECTORS, PROBES, LARGEST, DRAWN_FPIR = 60_000, 10_000, 1_000_000, 0.05
 CHUNK = 10_000
@@ -103,27 +107,31 @@ def head_of(vectors: FloatArray, subjects: IndexArray) -> Head:
     return Head(pairs.scores[keep], pairs.subject_a[keep], pairs.subject_b[keep], np.bincount(subjects))
 
 
-def stated(head: Head, people: NDArray[np.int64], plan: Resampling) -> list[tuple[float, float, float]]:
+def stated(
+    head: Head, people: NDArray[np.int64], plan: Resampling, rates: tuple[float, ...] = FMRS
+) -> list[tuple[float, float, float]]:
     """Threshold with its interval for each rate, from the same draws as a record's bootstrap."""
     chosen = np.zeros(len(head.samples), np.bool_)
     chosen[people] = True
     half = head.of(chosen)
-    exact = half.thresholds(chosen.astype(np.int64), FMRS)
+    exact = half.thresholds(chosen.astype(np.int64), rates)
     rng = np.random.default_rng(plan.seed)
     draws = []
     even = np.full(len(people), 1 / len(people))
     for _ in range(plan.replicates):
         weights = np.zeros(len(head.samples), np.int64)
         weights[np.sort(people)] = rng.multinomial(len(people), even)
-        draws.append(half.thresholds(weights, FMRS))
+        draws.append(half.thresholds(weights, rates))
     columns = np.array(draws).T
     around = [percentile_interval(column) for column in columns]
     return [(t, i.low, i.high) for t, i in zip(exact, around, strict=True)]
 
 
-def check_against_product(vectors: FloatArray, subjects: IndexArray, head: Head, plan: Resampling) -> float:
-    """Largest difference to the bounds of the library's own bootstrap, for one set of people."""
-    people = np.flatnonzero(np.arange(len(head.samples)) % 8 == 0)
+def check_against_product(
+    vectors: FloatArray, subjects: IndexArray, head: Head, every: int, plan: Resampling
+) -> float:
+    """Largest difference to the bounds of the library's own bootstrap, for every n-th of the people."""
+    people = np.arange(0, len(head.samples), every)
     mine = np.isin(subjects, people)
     theirs = bootstrap_fnmr_at_fmr(all_pair_scores(vectors[mine], subjects[mine]), FMRS, plan)
     ours = stated(head, people, plan)
@@ -162,6 +170,23 @@ def fmr_splits(head: Head, splits: int, plan: Resampling) -> list[dict[str, Any]
         }
         for rate, of_rate in zip(FMRS, rows, strict=True)
     ]
+
+
+def few_people(head: Head, trials: int, plan: Resampling) -> list[dict[str, Any]]:
+    """How often the interval of the largest rate, from few people, holds the threshold of many."""
+    rng = np.random.default_rng(SEED + 3)
+    pool = np.flatnonzero(head.samples >= 2)
+    chosen = np.zeros(len(head.samples), np.bool_)
+    chosen[pool] = True
+    truth = head.of(chosen).thresholds(chosen.astype(np.int64), FMRS)[0]
+    rows = []
+    for count in FEW_PEOPLE:
+        bounds = [
+            stated(head, rng.choice(pool, count, replace=False), plan, FMRS[:1])[0] for _ in range(trials)
+        ]
+        held = sum(low <= truth <= high for _, low, high in bounds)
+        rows.append({"people": count, "asked_fmr": FMRS[0], "trials": trials, "holds": held})
+    return rows
 
 
 def quantiles(values: list[float]) -> dict[str, float]:
@@ -294,8 +319,9 @@ def main() -> None:
             "weights": [asdict(w) for w in weights_of(model)],
             "images": len(vectors),
             "people": len(head.samples),
-            "largest_difference_to_library_interval": check_against_product(vectors, subjects, head, plan),
+            "largest_difference_to_library_interval": check_against_product(vectors, subjects, head, 8, plan),
             "fmr": fmr_splits(head, args.splits, plan),
+            "few_people": few_people(head, args.splits, plan),
             "fpir": fpir_by_size(vectors, subjects, head, args.splits),
             "fpir_drawn": drawn_fpir(vectors, args.largest) if model == MODELS[0] else [],
         }

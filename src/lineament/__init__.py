@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lineament.core.errors import LineamentError
     from lineament.core.types import (
         Comparison,
+        Decision,
         Detection,
         Detections,
         Embedding,
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Comparison": "core.types",
+    "Decision": "core.types",
     "Detection": "core.types",
     "Detections": "core.types",
     "Embedding": "core.types",
@@ -56,6 +58,7 @@ _HOMES = {
 
 __all__ = [
     "Comparison",
+    "Decision",
     "Detection",
     "Detections",
     "Embedding",
