@@ -1,4 +1,4 @@
-"""``lineament evaluate folder | pairs | pack | scores``: measure on your own data."""
+"""``lineament evaluate folder | pairs | templates | pack | scores``: measure on your own data."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -128,6 +128,45 @@ def pairs(
         measured = _product(profile, backend, threads, accept_noncommercial)
         with picture_progress(profile) as progress:
             found = measure_pairs(listed, source, measured, asked, progress)
+    _show(found, report)
+
+
+@app.command()
+def templates(
+    listed: Path = typer.Argument(
+        ..., metavar="LIST", help="CSV: template, subject, media, file; a row a picture."
+    ),
+    images: Path = typer.Option(..., "--images", help="Folder or zip that the list's names are relative to."),
+    pair_list: Path = typer.Option(
+        None, "--pairs", help="CSV: template_a, template_b; by default every pair.", show_default=False
+    ),
+    gallery: list[Path] = typer.Option(
+        [], "--gallery", help="CSV with the column template, repeatable; all others are searched for."
+    ),
+    profile: str = PROFILE,
+    fmr: list[float] = FMR,
+    fpir: list[float] = FPIR,
+    seed: int = SEED,
+    replicates: int = REPLICATES,
+    report: Path = REPORT,
+    backend: str = BACKEND,
+    threads: int = THREADS,
+    accept_noncommercial: bool = ACCEPT,
+) -> None:
+    """1:1 and open-set 1:N over templates of several pictures, in the manner of IJB.
+
+    Example: lineament evaluate templates list.csv --images frames/ --gallery g1.csv --gallery g2.csv
+    """
+    from lineament.evaluation.sets import PictureSource
+    from lineament.evaluation.templates import TemplateProtocol, measure_templates, read_template_list
+
+    asked = _asked(fmr, fpir, (None, ""), (seed, replicates))
+    protocol = TemplateProtocol(read_template_list(listed), pair_list, tuple(gallery))
+    with PictureSource(images) as source:
+        source.require(protocol.listed.files)
+        measured = _product(profile, backend, threads, accept_noncommercial)
+        with picture_progress(profile) as progress:
+            found = measure_templates(protocol, source, measured, asked, progress)
     _show(found, report)
 
 

@@ -7,10 +7,9 @@ are never stored, but embeddings are biometric data: only the user who made them
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -28,10 +27,10 @@ CREATE TABLE IF NOT EXISTS outcomes (
 
 
 class EmbeddingCache:
-    """Outcomes of one embedding space and one way of extraction; use it as a context manager.
+    """Outcomes of one embedding space and one way of extraction.
 
     Every :meth:`store` is one transaction, so that a killed process loses the batch at hand only. Several processes
-    may share a folder.
+    and threads may share a folder; nothing stays open between calls.
     """
 
     def __init__(self, folder: Path, space: str, how: str) -> None:
@@ -50,19 +49,23 @@ class EmbeddingCache:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.touch(mode=0o600)
-            self._rows = sqlite3.connect(self.path, timeout=60)
-            with self._rows:
-                self._rows.execute(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             raise self._broken(error) from error
+        with self._open() as rows:
+            rows.execute(_SCHEMA)
 
-    def __enter__(self) -> Self:
-        return self
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """One transaction; the file is closed after it.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._rows.close()
+        Raises:
+            DataError: the file is damaged or cannot be written.
+        """
+        try:
+            with closing(sqlite3.connect(self.path, timeout=60)) as rows, rows:
+                yield rows
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
 
     def find(self, pictures: Sequence[str]) -> dict[str, Outcome]:
         """What is known of pictures.
@@ -75,13 +78,11 @@ class EmbeddingCache:
         """
         marks = ",".join("?" * len(pictures))
         query = f"SELECT picture, vector, reason FROM outcomes WHERE how = ? AND picture IN ({marks})"  # noqa: S608
-        try:
-            rows = self._rows.execute(query, (self._how, *pictures)).fetchall()
-        except sqlite3.Error as error:
-            raise self._broken(error) from error
+        with self._open() as rows:
+            found = rows.execute(query, (self._how, *pictures)).fetchall()
         return {
             picture: reason if vector is None else np.frombuffer(vector, "<f4").astype(np.float32)
-            for picture, vector, reason in rows
+            for picture, vector, reason in found
         }
 
     def store(self, outcomes: Mapping[str, Outcome]) -> None:
@@ -93,17 +94,14 @@ class EmbeddingCache:
         Raises:
             DataError: the file cannot be written.
         """
-        rows = [
+        kept = [
             (self._how, picture, None, outcome)
             if isinstance(outcome, str)
             else (self._how, picture, np.ascontiguousarray(outcome, "<f4").tobytes(), None)
             for picture, outcome in outcomes.items()
         ]
-        try:
-            with self._rows:
-                self._rows.executemany("INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?)", rows)
-        except sqlite3.Error as error:
-            raise self._broken(error) from error
+        with self._open() as rows:
+            rows.executemany("INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?)", kept)
 
     def _broken(self, error: Exception) -> DataError:
         return DataError(

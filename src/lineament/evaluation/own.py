@@ -199,7 +199,7 @@ def measure_people(
     people = read_people(source)
     found = acquire_samples(people.samples, source, measured.acquisition, measured.space, progress)
     pairs = people_pairs(people, asked.plan.seed)
-    report = _report(pairs, found, measured, asked, (source.path.name, people.data_sha256))
+    report = report_of(pairs, found, measured, asked, (source.path.name, people.data_sha256))
     templates = Templates(found.vectors, found.acquired, people.subject_of_sample.astype(np.int64))
     searches = open_set_reports(templates, asked.fpirs, asked.plan)
     return replace(report, searches=searches)
@@ -225,7 +225,7 @@ def measure_pairs(
         DataError: pictures of the list are missing, or the file of groups cannot be used.
     """
     found = acquire_samples(pairs.samples, source, measured.acquisition, measured.space, progress)
-    return _report(pairs, found, measured, asked, (source.path.name, source.digest(pairs.samples)))
+    return report_of(pairs, found, measured, asked, (source.path.name, source.digest(pairs.samples)))
 
 
 def measure_pack(path: Path, measured: Measured, asked: Asked, progress: Progress | None = None) -> OwnReport:
@@ -264,7 +264,9 @@ def measure_pack(path: Path, measured: Measured, asked: Asked, progress: Progres
         folds.astype(np.int32) if len(mated) % N_FOLDS == 0 and mated.any() and not mated.all() else None,
         (said,),
     )
-    return _report(pairs, found, measured, asked, (path.name, hashlib.sha256(path.read_bytes()).hexdigest()))
+    return report_of(
+        pairs, found, measured, asked, (path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+    )
 
 
 def measure_scores(labelled: LabelledScores, path: Path, asked: Asked) -> OwnReport:
@@ -299,10 +301,21 @@ def measure_scores(labelled: LabelledScores, path: Path, asked: Asked) -> OwnRep
     )
 
 
-def _report(
+def report_of(
     pairs: LabelledPairs, found: SampleEmbeddings, measured: Measured, asked: Asked, data: tuple[str, str]
 ) -> OwnReport:
-    """The 1:1 part of a report; ``data`` is name and digest of the pictures."""
+    """The 1:1 part of a report.
+
+    Args:
+        pairs: what is compared.
+        found: a vector for each sample of ``pairs``.
+        measured: the system.
+        asked: rates, seed, groups.
+        data: name and digest of the pictures.
+
+    Raises:
+        DataError: one kind of comparison could not be made, or the file of groups cannot be used.
+    """
     labelled = pairs.score(found)
     comparisons = comparison_report(labelled, asked.fmrs, asked.plan)
     calibrated, unknown = _calibrated(labelled, measured, asked)

@@ -4,6 +4,7 @@ import io
 import sqlite3
 import stat
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -61,23 +62,22 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_what_was_stored_is_found_by_space_and_extraction_only(tmp_path: Path) -> None:
-    with EmbeddingCache(tmp_path, "a@1", "crop") as cache:
-        cache.store({"11": UNIT[0], "22": "no_face"})
-    with EmbeddingCache(tmp_path, "a@1", "crop") as cache:
-        cache.store({"11": UNIT[2]})
-        found = cache.find(["11", "22", "33"])
-        assert stat.S_IMODE(cache.path.stat().st_mode) == 0o600
+    EmbeddingCache(tmp_path, "a@1", "crop").store({"11": UNIT[0], "22": "no_face"})
+    cache = EmbeddingCache(tmp_path, "a@1", "crop")
+    cache.store({"11": UNIT[2]})
+    found = cache.find(["11", "22", "33"])
+    assert stat.S_IMODE(cache.path.stat().st_mode) == 0o600
     assert found.keys() == {"11", "22"}
     assert np.array_equal(found["11"], UNIT[0])
     assert found["22"] == "no_face"
     for space, how in (("a@1", "whole pictures"), ("b@1", "crop")):
-        with EmbeddingCache(tmp_path, space, how) as cache:
-            assert cache.find(["11", "22"]) == {}
+        assert EmbeddingCache(tmp_path, space, how).find(["11", "22"]) == {}
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(pictures: Path, tmp_path: Path) -> None:
     names = [p.name for p in sorted(pictures.iterdir())]
-    with PictureSource(pictures) as source, EmbeddingCache(tmp_path / "c", "mean@1", "crop") as cache:
+    cache = EmbeddingCache(tmp_path / "c", "mean@1", "crop")
+    with PictureSource(pictures) as source:
         with pytest.raises(KeyboardInterrupt):
             embed_crops(names, source, MeanEmbedder(fail_after=128), 8, cache=cache)
         resumed, alone = MeanEmbedder(), MeanEmbedder()
@@ -97,8 +97,8 @@ def test_refusals_are_kept_and_counted(pictures: Path, tmp_path: Path) -> None:
         seen.append(len(images))
         return ["no_face" if i == 1 else UNIT[0] for i in range(len(images))]
 
-    with PictureSource(pictures) as source, EmbeddingCache(tmp_path / "c", "a@1", "x") as cache:
-        acquisition = Acquisition(embed, decode_or_refuse, cache)
+    acquisition = Acquisition(embed, decode_or_refuse, EmbeddingCache(tmp_path / "c", "a@1", "x"))
+    with PictureSource(pictures) as source:
         first = acquire_samples(names, source, acquisition, "a@1")
         second = acquire_samples(names, source, acquisition, "a@1")
         with pytest.raises(DecodeError):
@@ -110,13 +110,12 @@ def test_refusals_are_kept_and_counted(pictures: Path, tmp_path: Path) -> None:
 
 
 def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
-    with EmbeddingCache(tmp_path, "a@1", "x") as cache:
-        path = cache.path
+    path = EmbeddingCache(tmp_path, "a@1", "x").path
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(DataError, match="delete the file"):
         EmbeddingCache(tmp_path, "a@1", "x")
     path.unlink()
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE outcomes (something)")
-    with EmbeddingCache(tmp_path, "a@1", "x") as cache, pytest.raises(DataError, match="cannot be used"):
-        cache.find(["11"])
+    with pytest.raises(DataError, match="cannot be used"):
+        EmbeddingCache(tmp_path, "a@1", "x").find(["11"])

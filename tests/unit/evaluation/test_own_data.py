@@ -55,7 +55,8 @@ def test_a_folder_gives_pairs_searches_and_groups(stored: Path, tmp_path: Path) 
     groups = tmp_path / "groups.csv"
     groups.write_text("person,half\n" + "".join(f"S{i},{i % 2}\n" for i in range(12)))
     asked = Asked(ASKED.fmrs, ASKED.fpirs, ASKED.plan, (groups, "half"))
-    with PictureSource(stored) as source, EmbeddingCache(tmp_path / "c", "pixels@1", "x") as cache:
+    cache = EmbeddingCache(tmp_path / "c", "pixels@1", "x")
+    with PictureSource(stored) as source:
         report = measure_people(source, measured(cache), asked)
         again = measure_people(source, measured(cache), asked)
     assert (report.n_samples, report.comparisons.n_mated, report.comparisons.n_nonmated) == (36, 36, 594)
