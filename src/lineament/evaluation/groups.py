@@ -15,7 +15,7 @@ from lineament.evaluation.pairlists import LabelledPairs
 from lineament.evaluation.tables import read_table
 from lineament.metrics.binomial import clopper_pearson
 from lineament.metrics.bootstrap import Interval, Resampling
-from lineament.metrics.rates import bootstrap_rate
+from lineament.metrics.rates import bootstrap_rates
 from lineament.metrics.verification import COUNT_RULE, allowed_errors, tar_at_far_protocol
 
 FILE_COLUMNS = ("file", "path", "picture", "image")
@@ -277,7 +277,7 @@ def _interval(
     if made.subject_a is None or made.subject_b is None:
         return clopper_pearson(int(errors.sum()), int(kind.sum()))
     a, b = made.subject_a[kind], made.subject_b[kind]
-    interval = bootstrap_rate(errors[kind], a, b, plan)
+    (interval,) = bootstrap_rates([errors[kind]], a, b, plan)
     return without_errors(interval, int(errors.sum()), len(np.union1d(a, b)))
 
 

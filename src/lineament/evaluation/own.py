@@ -2,11 +2,12 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lineament.core.errors import NotCalibrated
 from lineament.core.types import OperatingPoint
@@ -35,7 +36,7 @@ from lineament.evaluation.sets import PictureSource
 from lineament.evaluation.trials import N_FOLDS
 from lineament.evaluation.verification import SystemUsed
 from lineament.metrics.bootstrap import Resampling
-from lineament.metrics.rates import bootstrap_rate
+from lineament.metrics.rates import bootstrap_rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,24 +359,34 @@ def _calibrated(
 ) -> tuple[tuple[CalibratedRate, ...], tuple[str, ...]]:
     """The product's thresholds on these comparisons, and notes on rates without one."""
     made = labelled.made()
-    if measured.threshold is None or made.subject_a is None or made.subject_b is None:
+    if measured.threshold is None or made.subject_a is None:
         return (), ()
-    found, notes = [], []
+    points, notes = [], []
     for rate in asked.fmrs:
         try:
-            point = measured.threshold(rate)
+            points.append(measured.threshold(rate))
         except NotCalibrated as error:
             notes.append(f"no calibrated threshold for FMR {rate:g}: {error}")
-            continue
-        sides = []
-        for kind, wrong in (
-            (~made.mated, made.scores >= point.threshold),
-            (made.mated, made.scores < point.threshold),
-        ):
-            a, b, errors = made.subject_a[kind], made.subject_b[kind], wrong[kind]
-            interval = bootstrap_rate(errors, a, b, asked.plan)
-            count = int(errors.sum())
-            ends = without_errors(interval, count, len(np.union1d(a, b)))
-            sides += [count / len(errors), ends.low, ends.high]
-        found.append(CalibratedRate(rate, point.threshold, point.record, *sides))
-    return tuple(found), tuple(notes)
+    above = [made.scores >= point.threshold for point in points]
+    matched = _rates([accepted[~made.mated] for accepted in above], made, ~made.mated, asked.plan)
+    missed = _rates([~accepted[made.mated] for accepted in above], made, made.mated, asked.plan)
+    return tuple(
+        CalibratedRate(point.fmr, point.threshold, point.record, *fmr, *fnmr)
+        for point, fmr, fnmr in zip(points, matched, missed, strict=True)
+    ), tuple(notes)
+
+
+def _rates(
+    errors: Sequence[NDArray[np.bool_]], made: LabelledScores, kind: NDArray[np.bool_], plan: Resampling
+) -> list[tuple[float, float, float]]:
+    """Rate of each kind of error among the comparisons of one kind, with the ends of its interval."""
+    if made.subject_a is None or made.subject_b is None or not errors:
+        return []
+    a, b = made.subject_a[kind], made.subject_b[kind]
+    counts = [int(wrong.sum()) for wrong in errors]
+    people = len(np.union1d(a, b))
+    ends = [
+        without_errors(interval, count, people)
+        for interval, count in zip(bootstrap_rates(errors, a, b, plan), counts, strict=True)
+    ]
+    return [(count / len(a), end.low, end.high) for count, end in zip(counts, ends, strict=True)]

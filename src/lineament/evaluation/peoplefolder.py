@@ -15,7 +15,7 @@ from lineament.evaluation.tables import NAMED
 from lineament.imaging.formats import SUFFIXES
 
 IndexArray = NDArray[np.int32]
-MAX_PAIRS = 3_000_000
+MAX_PAIRS = 2_000_000
 """Most pairs that are compared; of more a part is drawn."""
 
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lineament.metrics.bootstrap import Interval, Resampling, percentile_interval
-from lineament.metrics.rates import bootstrap_rate
+from lineament.metrics.rates import bootstrap_rates
 
 PLAN = Resampling(150, seed=9)
 
@@ -29,18 +29,20 @@ def test_intervals_equal_a_slow_weighting(n: int, n_pairs: int) -> None:
     b = (a + rng.integers(1, n, n_pairs)) % n
     errors = rng.random(n_pairs) < 0.3
     for second in (a, b):
-        found, expected = bootstrap_rate(errors, a, second, PLAN), slow(errors, a, second, n)
-        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+        kinds = [errors, ~errors, np.zeros_like(errors)]
+        for found, kind in zip(bootstrap_rates(kinds, a, second, PLAN), kinds, strict=True):
+            expected = slow(kind, a, second, n)
+            assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_numbers_of_subjects_do_not_matter() -> None:
     a, b = np.array([0, 1, 2]), np.array([1, 2, 0])
     errors = np.array([True, False, False])
-    assert bootstrap_rate(errors, a, b, PLAN) == bootstrap_rate(errors, a * 7 + 5, b * 7 + 5, PLAN)
+    assert bootstrap_rates([errors], a, b, PLAN) == bootstrap_rates([errors], a * 7 + 5, b * 7 + 5, PLAN)
 
 
 def test_mixed_or_missing_comparisons_are_refused() -> None:
     with pytest.raises(ValueError, match="one kind"):
-        bootstrap_rate(np.array([True, False]), np.array([0, 1]), np.array([0, 2]), PLAN)
+        bootstrap_rates([np.array([True, False])], np.array([0, 1]), np.array([0, 2]), PLAN)
     with pytest.raises(ValueError, match="one kind"):
-        bootstrap_rate(np.zeros(0, bool), np.zeros(0, int), np.zeros(0, int), PLAN)
+        bootstrap_rates([np.zeros(0, bool)], np.zeros(0, int), np.zeros(0, int), PLAN)
