@@ -230,9 +230,13 @@ def measure_templates(
         pairs = read_template_pairs(protocol.pairs, listed)
     else:
         pairs = people_pairs(People(listed.templates, listed.subjects, "", ()), asked.plan.seed)
+        pairs = replace(pairs, protocol=pairs.protocol.replace("pictures", "templates"))
     how = f"{len(listed.templates):,} templates, vectors averaged within media and over media; {measured.how}"
     digest = source.digest(listed.files)
-    report = report_of(pairs, whole, replace(measured, how=how), asked, (source.path.name, digest))
+    # calibrated thresholds are for single pictures: templates of several are more alike, also those of strangers
+    report = report_of(
+        pairs, whole, replace(measured, how=how, threshold=None), asked, (source.path.name, digest)
+    )
     lost = int(np.count_nonzero(~templates.made))
     said = (f"{lost:,} templates have no picture that gave a face",) if lost else ()
     return replace(

@@ -86,6 +86,7 @@ def test_a_made_up_set_end_to_end(stored: Path, tmp_path: Path) -> None:
         chosen = write(tmp_path / "pairs.csv", ["template_a,template_b", "g0,p0", "p0,g0", "g0,p1", "g1,p5"])
         few = measure_templates(TemplateProtocol(listed, chosen, ()), source, measured, ASKED)
     assert (report.n_samples, report.comparisons.n_mated, report.comparisons.n_nonmated) == (32, 8, 182)
+    assert report.protocol.startswith("every pair of 20 templates once; 20 templates, vectors averaged")
     assert [(s.failures.n_people, s.n_mated, s.n_nonmated) for s in report.searches] == [(4, 4, 8), (4, 4, 8)]
     assert all(s.ranks[0].rate == 1 for s in report.searches)
     assert (few.comparisons.n_mated, few.comparisons.n_nonmated, few.searches) == (1, 2, ())
