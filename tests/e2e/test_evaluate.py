@@ -10,8 +10,10 @@ import pytest
 from lineament.cli.app import run
 from lineament.evaluation.detection import DetectionReport
 from lineament.evaluation.jsonfile import load_reports
+from lineament.evaluation.scorelists import read_scores
 from lineament.evaluation.trials import read_pairs
 from lineament.evaluation.verification import VerificationReport
+from lineament.metrics.verification import auc
 from lineament.zoo.calibration import load_calibration
 from lineament.zoo.licence import ENVIRONMENT
 from lineament.zoo.manifest import find_model
@@ -55,10 +57,10 @@ def view2(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_view2_compares_embedders(view2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out, plot = tmp_path / "r.json", tmp_path / "roc.png"
+    out, plot, scores = tmp_path / "r.json", tmp_path / "roc.png", tmp_path / "s.csv"
     models = [word for name in ("dlib-resnet", "dlib-resnet+flip") for word in ("--model", name)]
     command = ["evaluate", "verification", "--data", str(view2), *models]
-    assert run([*command, "--report", str(out), "--plot", str(plot)]) == 0
+    assert run([*command, "--report", str(out), "--plot", str(plot), "--scores", str(scores)]) == 0
     said = capsys.readouterr().out
     for words in ("FMR (FAR)", "EER", "not measurable", "not its own crop", "40 mated and 40 non-mated"):
         assert words in said
@@ -71,6 +73,8 @@ def test_view2_compares_embedders(view2: Path, tmp_path: Path, capsys: pytest.Ca
         assert report.folds.accuracy >= 0.9
         assert (report.n_mated_compared, report.n_nonmated_compared, report.fta_rate) == (40, 40, 0)
         assert report.not_measurable == (1e-2, 1e-3)
+        listed = read_scores(scores, score=report.system.name)
+        assert auc(listed.scores[listed.mated], listed.scores[~listed.mated]) == report.auc
     names = ["roc-det.png", "roc-similarities-1.png", "roc-similarities-2.png", "roc.png"]
     assert sorted(p.name for p in tmp_path.glob("*.png")) == names
     assert plot.read_bytes().startswith(b"\x89PNG")
@@ -136,6 +140,8 @@ def test_detectors_are_measured_in_four_turns(
         (["verification", "--model", "x", "--profile", "open"], 2),
         (["verification", "--protocol", "lfw-view1", "--model", "x"], 5),
         (["verification", "--model", "x", "--report", "no/such/folder/r.json"], 2),
+        (["verification", "--model", "x", "--scores", "no/such/folder/s.csv"], 2),
+        (["verification", "--model", "x", "--model", "x", "--scores", "s.csv"], 2),
         (["verification", "--model", "x", "--precision", "f16"], 2),
         (["verification", "--model", "nothing"], 5),
         (["verification", "--protocol", "lfw-view1", "--profile", "nothing"], 2),

@@ -34,6 +34,13 @@ THUMBNAILS = typer.Option(
     max=100,
     help="Show so many worst false matches and non-matches on the page: faces of people, so none by default.",
 )
+SCORES = typer.Option(
+    None,
+    "--scores",
+    help="Write every comparison to this CSV: pair, fold, file_a, file_b, label (1 mated, 0 non-mated), similarity "
+    "(empty after a refusal); in column score, or in one named like each system. It holds the file names of the "
+    "data set, which name its people.",
+)
 BACKEND = typer.Option("auto", "--backend", help="auto, onnxruntime or openvino.")
 PRECISION = typer.Option("", "--precision", help="f32 or bf16; by default f32, or what the profile says.")
 THREADS = typer.Option(0, "--threads", help="Threads of one network; 0 decides for this machine.")
@@ -55,6 +62,7 @@ def verification(
     plot: Path = PLOT,
     html: Path = HTML,
     thumbnails: int = THUMBNAILS,
+    scores: Path = SCORES,
     backend: str = BACKEND,
     precision: str = PRECISION,
     threads: int = THREADS,
@@ -76,7 +84,11 @@ def verification(
         raise typer.BadParameter("several embedders need one profile to run in", param_hint="--profile")
     if thumbnails and html is None:
         raise typer.BadParameter("thumbnails go onto a page: give --html", param_hint="--thumbnails")
-    _check_outputs(report, plot, html)
+    if scores and len({*model}) + len({*profile}) < len(model) + len(profile):
+        raise typer.BadParameter(
+            "every system needs a column of its own: name each once", param_hint="--scores"
+        )
+    _check_outputs(report, plot, html, scores)
     runtime = _runtime(backend, precision, threads)
     verified = []
     for name in model or profile or ["open"]:
@@ -96,6 +108,8 @@ def verification(
         _plot(plot, verified)
     if html:
         _write_page(html, verified, differences, pictures_of(data), thumbnails)
+    if scores:
+        _write_scores(scores, verified)
     _save(report, reports)
 
 
@@ -178,6 +192,16 @@ def _plot(path: Path, verified: "Sequence[Verified]") -> None:
         target = path.with_name(f"{path.stem}-similarities{suffix}.png")
         plot_similarities(target, systems[found.report.system.name], thresholds)
     note(f"plots written to {path.parent}")
+
+
+def _write_scores(path: Path, verified: "Sequence[Verified]") -> None:
+    """The comparisons behind the reports."""
+    from lineament.evaluation.scorelists import write_scores
+
+    write_scores(path, {found.report.system.name: found.scored for found in verified})
+    note(f"scores written to {path}")
+    if len(verified) == 1 and verified[0].scored.compared.all():
+        note(f"read them with: lineament evaluate scores {path}")
 
 
 def _compare(verified: "Sequence[Verified]") -> "list[SystemDifference]":
