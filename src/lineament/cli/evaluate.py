@@ -74,14 +74,7 @@ def verification(
     """
     from lineament.evaluation.protocols import pictures_of, verify_aligned, verify_end_to_end
 
-    if protocol not in {"lfw-view1", "lfw-view2"}:
-        raise typer.BadParameter("must be lfw-view1 or lfw-view2", param_hint="--protocol")
-    if protocol == "lfw-view2" and (profile or not model):
-        raise typer.BadParameter(
-            "lfw-view2 compares embedders: give --model, no --profile", param_hint="--model"
-        )
-    if protocol == "lfw-view1" and model and len(profile) > 1:
-        raise typer.BadParameter("several embedders need one profile to run in", param_hint="--profile")
+    _check_systems(protocol, model, profile)
     if thumbnails and html is None:
         raise typer.BadParameter("thumbnails go onto a page: give --html", param_hint="--thumbnails")
     if scores and len({*model}) + len({*profile}) < len(model) + len(profile):
@@ -96,9 +89,7 @@ def verification(
             if protocol == "lfw-view2":
                 verified.append(verify_aligned(data, name, runtime, progress))
                 continue
-            whole = _profile([*profile, "open"][0] if model else name, precision)
-            if model:
-                whole = whole.model_copy(update={"embedder": name})
+            whole = _profile([*profile, "open"][0], precision, name) if model else _profile(name, precision)
             verified.append(verify_end_to_end(data, whole, runtime, progress))
     reports = [v.report for v in verified]
     print_verification(reports)
@@ -153,11 +144,25 @@ def _runtime(backend: str, precision: str, threads: int) -> "Runtime":
         raise typer.BadParameter(str(error)) from error
 
 
-def _profile(name: str, precision: str) -> "Profile":
+def _profile(name: str, precision: str, embedder: str = "") -> "Profile":
+    """The profile ``name``; with another precision, or another embedder, when they are given."""
     from lineament.evaluation.protocols import with_precision
     from lineament.zoo.profiles import find_profile
 
-    return with_precision(find_profile(name), precision)
+    chosen = with_precision(find_profile(name), precision)
+    return chosen.model_copy(update={"embedder": embedder}) if embedder else chosen
+
+
+def _check_systems(protocol: str, model: list[str], profile: list[str]) -> None:
+    """Refuse embedders and profiles that the protocol cannot measure."""
+    if protocol not in {"lfw-view1", "lfw-view2"}:
+        raise typer.BadParameter("must be lfw-view1 or lfw-view2", param_hint="--protocol")
+    if protocol == "lfw-view2" and (profile or not model):
+        raise typer.BadParameter(
+            "lfw-view2 compares embedders: give --model, no --profile", param_hint="--model"
+        )
+    if protocol == "lfw-view1" and model and len(profile) > 1:
+        raise typer.BadParameter("several embedders need one profile to run in", param_hint="--profile")
 
 
 def _check_outputs(*paths: Path | None) -> None:
