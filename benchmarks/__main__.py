@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: every stage, end to end, a new process, memory and search.
+"""``python -m benchmarks``: every stage, end to end, a new process, memory, search and evaluation.
 
 python -m benchmarks --json reports/bench.json
 python -m benchmarks --only embed,nets --quick
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import processes, search, stages
+from benchmarks import evaluation, processes, search, stages
 from benchmarks.figures import FULL, QUICK, Effort, Figure, document, table
 from benchmarks.systems import pictures, runtimes
 from lineament.evaluation.machine import this_machine
@@ -29,6 +29,7 @@ STAGES: dict[str, Callable[[Effort], Iterator[Figure]]] = {
     "memory": processes.memory,
 }
 SEARCH = "search"
+EVALUATION = "evaluation"
 SIZES = (10_000, 100_000)
 MILLION = 1_000_000
 PROBES = 4000
@@ -53,6 +54,10 @@ def main() -> None:
             figures.append(figure)
             galleries += [found] if found else []
             _tell(figure)
+    if EVALUATION in arguments.only:
+        for figure in evaluation.evaluation(arguments.quick, arguments.million):
+            figures.append(figure)
+            _tell(figure)
     print(table(figures))
     if arguments.json:
         report = {
@@ -69,7 +74,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    every = [*STAGES, SEARCH]
+    every = [*STAGES, SEARCH, EVALUATION]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Speed and memory of Lineament."
     )
@@ -78,7 +83,11 @@ def _arguments() -> argparse.Namespace:
         "--only", default=",".join(every), help=f"stages, comma separated: {', '.join(every)}"
     )
     parser.add_argument("--quick", action="store_true", help="few repetitions: only to see that it works")
-    parser.add_argument("--million", action="store_true", help="also search among a million templates")
+    parser.add_argument(
+        "--million",
+        action="store_true",
+        help="also search among a million templates; evaluate 100 million scores and a million distractors",
+    )
     arguments = parser.parse_args()
     arguments.only = arguments.only.split(",")
     unknown = [name for name in arguments.only if name not in every]
