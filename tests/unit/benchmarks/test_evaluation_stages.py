@@ -4,10 +4,13 @@ import json
 import math
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from statistics import NormalDist
 
 import pytest
+
+from lineament.evaluation.trials import read_pairs
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -65,3 +68,27 @@ def test_lfw_is_left_out_without_its_data(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setenv("LINEAMENT_SHARED", str(tmp_path))
     assert list(lfw()) == []
+
+
+@pytest.mark.weights
+@pytest.mark.shared
+def test_lfw_is_timed_as_a_whole(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.evaluation import lfw
+
+    source, target = (folder / "data" / "lfw_aligned112" for folder in (shared, tmp_path))
+    target.mkdir(parents=True)
+    lines = (source / "pairs.txt").read_text().splitlines()
+    kept = [lines[1 + 300 * half + k] for half in range(4) for k in range(3)]
+    (target / "pairs.txt").write_text("\n".join(["2 3", *kept]) + "\n")
+    samples = read_pairs(target / "pairs.txt").samples
+    with (
+        zipfile.ZipFile(source / f"{source.name}.zip") as whole,
+        zipfile.ZipFile(target / "some.zip", "w") as some,
+    ):
+        for name in samples:
+            some.writestr(name, whole.read(name))
+    monkeypatch.setenv("LINEAMENT_SHARED", str(tmp_path))
+    (figure,) = lfw()
+    assert (figure.items, figure.unit, figure.bar) == (len(samples), "s", 60.0)
+    assert figure.system.startswith("mobilefacenet, ")
+    assert "accuracy 1.0000" in figure.note
