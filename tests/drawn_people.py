@@ -6,7 +6,8 @@ from lineament.core.types import Detections, Image
 from lineament.geometry import turn
 from lineament.pipeline import FacePipeline
 from lineament.testing import DrawnScene, FakeDetector, FakeEmbedder, Place, draw_scene
-from lineament.zoo.calibration import CalibrationData, CalibrationRecord, CalibrationRow
+from lineament.zoo.calibration import CalibrationRecord
+from made_up_calibration import made_up_record
 
 HEIGHT, WIDTH = 300, 420
 
@@ -35,30 +36,7 @@ SCENES = {
 
 def record(space: str, n_nonmated: int = 100_000) -> CalibrationRecord:
     """Three rates with thresholds that the fake embedder's people fit."""
-    rates = ((1e-1, 0.6), (1e-2, 0.8), (1e-3, 0.9))
-    return CalibrationRecord(
-        name="drawn people",
-        space=space,
-        protocol="made up for a test",
-        data=(CalibrationData(name="drawn", digest="0" * 64),),
-        n_subjects=500,
-        n_images=1000,
-        n_mated=500,
-        n_refused=0,
-        llr_slope=20.0,
-        llr_offset=-12.0,
-        cllr=0.1,
-        min_cllr=0.1,
-        n_nonmated=n_nonmated,
-        seed=0,
-        replicates=100,
-        rows=tuple(
-            CalibrationRow(
-                fmr=fmr, threshold=t, low=t - 0.01, high=t + 0.01, fnmr=0.1, fnmr_low=0.0, fnmr_high=0.2
-            )
-            for fmr, t in rates
-        ),
-    )
+    return made_up_record(space, {1e-1: 0.6, 1e-2: 0.8, 1e-3: 0.9}, n_nonmated=n_nonmated)
 
 
 def image(name: str, turned_deg: int = 0) -> Image:

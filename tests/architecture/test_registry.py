@@ -44,8 +44,8 @@ def test_three_licence_answers(manifest: Manifest) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda p: p.name)
 def test_profiles_name_models_of_the_registry(profile: Profile) -> None:
-    find_model(profile.detector, "detection")
-    find_model(profile.embedder.partition("+")[0], "embedding")
+    assert find_model(profile.detector, "detection").name == profile.detector
+    assert find_model(profile.embedder.partition("+")[0], "embedding").dimension > 0
 
 
 def test_open_profile_may_be_used_commercially_and_comes_in_package_files() -> None:

@@ -12,12 +12,12 @@ from lineament.core.errors import RuntimeUnavailable
 from lineament.embedding import space_id
 from lineament.pipeline.health import check_profile, how_to_get
 from lineament.zoo import calibration, licence
-from lineament.zoo.calibration import CalibrationData, CalibrationRecord, CalibrationRow
 from lineament.zoo.manifest import find_model
 from lineament.zoo.options import FetchOptions
 from lineament.zoo.profiles import find_profile
 from lineament.zoo.session import Runtime
 from lineament.zoo.store import DIGESTS, derived_folder
+from made_up_calibration import made_up_record
 
 
 @pytest.fixture
@@ -42,25 +42,7 @@ def put_weights(names: tuple[str, ...]) -> None:
 
 
 def put_calibration(folder: Path, space: str) -> None:
-    row = CalibrationRow(fmr=1e-3, threshold=0.8, low=0.79, high=0.81, fnmr=0, fnmr_low=0, fnmr_high=0)
-    CalibrationRecord(
-        name="made up",
-        space=space,
-        protocol="none",
-        data=(CalibrationData(name="none", digest="0" * 64),),
-        n_subjects=100,
-        n_images=100,
-        n_mated=100,
-        n_refused=0,
-        llr_slope=20.0,
-        llr_offset=-12.0,
-        cllr=0.1,
-        min_cllr=0.1,
-        n_nonmated=30_000,
-        seed=0,
-        replicates=100,
-        rows=(row,),
-    ).save(folder)
+    made_up_record(space, {1e-3: 0.8}, n_nonmated=30_000).save(folder)
 
 
 PROFILE = find_profile("open")

@@ -12,7 +12,7 @@ from lineament.gallery import Gallery
 from lineament.imaging import GREEN, VERMILION
 from lineament.pipeline import FacePipeline, FaceRules
 from lineament.testing import FakeDetector, FakeEmbedder, Place, draw_scene
-from lineament.zoo.calibration import CalibrationData, CalibrationRecord, CalibrationRow
+from made_up_calibration import made_up_record
 
 SCENES = {s: draw_scene(200, 200, [Place(seed=s, x_px=100, y_px=100, size_px=150)]) for s in (1, 2)}
 EMPTY = np.full((200, 200, 3), 90, np.uint8)
@@ -21,25 +21,7 @@ EMPTY = np.full((200, 200, 3), 90, np.uint8)
 @pytest.fixture(scope="module")
 def pipeline() -> FacePipeline:
     embedder = FakeEmbedder()
-    row = CalibrationRow(fmr=1e-3, threshold=0.8, low=0.79, high=0.81, fnmr=0, fnmr_low=0, fnmr_high=0)
-    record = CalibrationRecord(
-        name="made up",
-        space=embedder.space,
-        protocol="none",
-        data=(CalibrationData(name="none", digest="0" * 64),),
-        n_subjects=100,
-        n_images=100,
-        n_mated=100,
-        n_refused=0,
-        llr_slope=20.0,
-        llr_offset=-12.0,
-        cllr=0.1,
-        min_cllr=0.1,
-        n_nonmated=30_000,
-        seed=0,
-        replicates=100,
-        rows=(row,),
-    )
+    record = made_up_record(embedder.space, {1e-3: 0.8}, n_nonmated=30_000)
     detector = FakeDetector([(s.pixels, s.detections) for s in SCENES.values()])
     return FacePipeline(detector, embedder, FaceRules(), record)
 

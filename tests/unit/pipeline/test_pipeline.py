@@ -57,7 +57,7 @@ def test_same_and_different_people(pipeline: FacePipeline) -> None:
     assert same.is_match
     assert not other.is_match
     assert (same.fmr, same.threshold, same.point.low, same.point.high) == (1e-2, 0.8, 0.79, 0.81)
-    assert (same.point.record, same.point.n_nonmated) == ("drawn people", 100_000)
+    assert (same.point.record, same.point.n_nonmated) == ("made up", 100_000)
     a, b = same.reference.embedding.vector, same.probe.embedding.vector
     assert same.similarity == pytest.approx(float(a @ b))
 
@@ -97,7 +97,7 @@ def test_a_comparison_carries_its_likelihood_ratio(pipeline: FacePipeline) -> No
 
 def test_a_threshold_of_another_space_is_refused(pipeline: FacePipeline) -> None:
     ada = face_of(pipeline, "ada")
-    with pytest.raises(ValueError, match="record drawn people is for space elsewhere@1"):
+    with pytest.raises(ValueError, match="record made up is for space elsewhere@1"):
         compare(ada, ada, replace(pipeline.operating_point(1e-2), space="elsewhere@1"))
 
 
