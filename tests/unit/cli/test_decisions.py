@@ -223,7 +223,7 @@ def test_a_folder_for_each_person(photos: Path, capsys: Output, pipeline: FacePi
     )
     with Gallery.open("g", space=pipeline.embedding_space) as gallery:
         assert [(s.subject_id, s.samples) for s in gallery.subjects()] == [("ada", 1), ("bob", 1)]
-        assert gallery.calibration == "drawn people"
+        assert gallery.calibration == "made up"
 
 
 @pytest.mark.usefixtures("photos")
