@@ -56,7 +56,7 @@ def test_verify_says_everything(capsys: Output, pipeline: FacePipeline) -> None:
         "threshold": 0.8,
         "interval95": [0.79, 0.81],
         "n_nonmated": 100_000,
-        "record": "drawn people",
+        "record": "made up",
         "profile": "open",
     }
     assert found["space"] == pipeline.embedding_space
@@ -113,7 +113,7 @@ def test_within_the_interval_of_the_threshold_nothing_is_decided(torn: float, ca
     said = capsys.readouterr().out
     within = f"{torn:.4f} within {torn - 0.002:.4f} to {torn + 0.002:.4f}, the 95 % interval of the threshold"
     assert said.startswith(f"undecided  ada again.png  similarity {within} at FMR 0.01")
-    assert "record drawn people" in said
+    assert "record made up" in said
     assert band(Path("r.png")) == YELLOW
     assert document(capsys, 8, *command)["results"][0]["decision"] == "undecided"
     assert run(["verify", "ada.png", "ada again.png", "bob.png", "--fmr", "0.01"]) == 8
