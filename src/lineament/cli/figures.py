@@ -54,21 +54,7 @@ def print_detection(reports: "Sequence[DetectionReport]") -> None:
     print(f"{first.dataset}: {first.n_images:,} pictures, {first.n_faces:,} faces")
     print_table(
         ("detector", "turned", "IoU", "AP", "recall", "by size", "false a picture", "ms a picture"),
-        [
-            (
-                found.system.name,
-                f"{turned.turn_deg}°",
-                f"{result.iou:g}",
-                f"{result.average_precision:.4f}",
-                f"{result.recall:.4f}",
-                ", ".join(f"{b.low_px:g}-{b.high_px:g} px {b.found}/{b.faces}" for b in result.by_size),
-                f"{result.false_positives_per_image:.3f}",
-                f"{1e3 * turned.detect_s / found.n_images:.1f}",
-            )
-            for found in reports
-            for turned in found.turns
-            for result in turned.overlaps
-        ],
+        [row for found in reports for row in found.rows()],
     )
 
 

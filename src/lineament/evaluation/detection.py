@@ -101,6 +101,23 @@ class DetectionReport:
     turns: tuple[TurnResult, ...]
     machine: Machine
 
+    def rows(self) -> list[tuple[str, ...]]:
+        """One row of a table for each turn and overlap: detector, turn, IoU, AP, recall, by size, false, ms."""
+        return [
+            (
+                self.system.name,
+                f"{turned.turn_deg}°",
+                f"{result.iou:g}",
+                f"{result.average_precision:.4f}",
+                f"{result.recall:.4f}",
+                ", ".join(f"{b.low_px:g}-{b.high_px:g} px {b.found}/{b.faces}" for b in result.by_size),
+                f"{result.false_positives_per_image:.3f}",
+                f"{1e3 * turned.detect_s / self.n_images:.1f}",
+            )
+            for turned in self.turns
+            for result in turned.overlaps
+        ]
+
     def to_json(self) -> str:
         """The report as JSON."""
         return dump_report(self)

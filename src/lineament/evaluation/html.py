@@ -258,21 +258,7 @@ def _refusals(group: Sequence[VerificationReport]) -> Markup:
 
 
 def _detection(group: Sequence[DetectionReport]) -> Markup:
-    rows = [
-        (
-            report.system.name,
-            f"{turned.turn_deg}°",
-            f"{result.iou:g}",
-            f"{result.average_precision:.4f}",
-            f"{result.recall:.4f}",
-            ", ".join(f"{b.low_px:g}-{b.high_px:g} px {b.found}/{b.faces}" for b in result.by_size),
-            f"{result.false_positives_per_image:.3f}",
-            f"{1e3 * turned.detect_s / report.n_images:.1f}",
-        )
-        for report in group
-        for turned in report.turns
-        for result in turned.overlaps
-    ]
+    rows = [row for report in group for row in report.rows()]
     columns = ("Detector", "Pictures turned", "IoU", "AP", "Recall", "Found by size", "False a picture",
                "ms a picture")  # fmt: skip
     first = group[0]
