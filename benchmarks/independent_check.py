@@ -1,19 +1,24 @@
 """Are the figures of a report right? Computed anew from its scores, with scikit-learn and NumPy and none of Lineament.
 
-The scores are those that ``lineament evaluate verification --scores`` writes, the report that of the same run. For
-each system: accuracy over the folds (threshold learned on the others among the candidates of scikit-learn's ROC; the
-median of those that are equally good), EER, AUC and TAR at FAR 1e-2 and 1e-3. Fails (exit code 1) when a figure
-differs by more than 0.1 points, or when scores and report are not of one run.
+For each system of the report: accuracy over the folds (threshold learned on the others among the candidates of
+scikit-learn's ROC; the median of those that are equally good), EER, AUC and TAR at FAR 1e-2 and 1e-3. The scores are
+those that ``lineament evaluate verification --scores`` writes: with ``--data`` it is run anew, as a process of its own,
+for every embedder of the report; with ``--scores`` they are those of the report's own run. Fails (exit code 1) when a
+figure differs by more than 0.1 points, or when scores and report are not of the same comparisons.
 
-    python -m benchmarks.independent_check scores.csv report.json --json reports/independent-check.json
+    python -m benchmarks.independent_check reports/lfw-view2.json --data lfw_aligned112 \
+        --json reports/independent-check.json
 """
 
 import argparse
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -109,11 +114,31 @@ def check(rows: list[dict[str, str]], report: dict[str, Any]) -> list[Compared]:
     return [Compared(figure, value, anew[figure]) for figure, value in reported(report).items()]
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def fresh_rows(reports: list[dict[str, Any]], data: Path) -> list[dict[str, str]]:
+    """Scores of every embedder of the reports, made by the command line."""
+    with TemporaryDirectory() as folder:
+        scores = Path(folder) / "scores.csv"
+        command = [sys.executable, "-m", "lineament", "evaluate", "verification"]
+        command += ["--data", str(data), "--scores", str(scores)]
+        for report in reports:
+            command += ["--model", report["system"]["name"]]
+        done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+        if done.returncode:
+            raise SystemExit(
+                f"the scores could not be made: exit code {done.returncode} of {' '.join(command)}"
+            )
+        return read_rows(scores)
+
+
 def main() -> int:
     arguments = _arguments()
-    with arguments.scores.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     reports = json.loads(arguments.report.read_text(encoding="utf-8"))
+    rows = read_rows(arguments.scores) if arguments.scores else fresh_rows(reports, arguments.data)
     if SINGLE in rows[0] and len(reports) > 1:
         raise SystemExit(f"the scores are of one system, the report of {len(reports)}: give those of one run")
     systems = {report["system"]["name"]: check(rows, report) for report in reports}
@@ -126,6 +151,8 @@ def main() -> int:
     print(f"largest difference {worst:.4f} points, {LIMIT_POINTS} allowed")
     if arguments.json:
         document = {
+            "definition": __doc__,
+            "report": arguments.report.name,
             "limit_points": LIMIT_POINTS,
             "largest_difference_points": worst,
             "comparisons": len(rows),
@@ -143,8 +170,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.independent_check", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("scores", type=Path, help="CSV that evaluate verification --scores wrote")
-    parser.add_argument("report", type=Path, help="JSON that --report wrote in the same run")
+    parser.add_argument("report", type=Path, help="JSON that evaluate verification --report wrote")
+    scores = parser.add_mutually_exclusive_group(required=True)
+    scores.add_argument("--data", type=Path, help="folder of aligned LFW crops, to make the scores from")
+    scores.add_argument("--scores", type=Path, help="CSV that --scores wrote in the run of the report")
     parser.add_argument("--json", type=Path, help="write both sides there")
     return parser.parse_args()
 

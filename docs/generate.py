@@ -1,11 +1,13 @@
-"""Writes the generated pages of the reference: commands, errors and exit codes, models.
+"""Writes the generated pages of the reference: commands, errors and exit codes, models, the HTTP interface.
 
 ``python docs/generate.py`` writes them; a test compares them with what is committed.
 """
 
 import inspect
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import typer.main
@@ -13,7 +15,9 @@ import typer.main
 from lineament.cli import exits
 from lineament.cli.app import app
 from lineament.core import errors
-from lineament.zoo.manifest import Manifest, list_models
+from lineament.service import ServiceConfig, create_app
+from lineament.service.config import AuditSettings
+from lineament.zoo.manifest import BundledSource, Manifest, PackageSource, UrlSource, list_models
 from lineament.zoo.profiles import list_profiles
 
 FOLDER = Path(__file__).parent / "reference"
@@ -88,8 +92,7 @@ def card(manifest: Manifest) -> Iterator[str]:
     crop = f", crop template {spec.template}" if spec.template else ""
     yield f"- input: {spec.colour}, {shape}, (pixel − {list(spec.mean)}) / {list(spec.std)}{crop}"
     for weight in manifest.weights:
-        where = [f"{s.package} {s.version}" if s.kind == "package" else s.url for s in weight.sources]
-        source = "; ".join(where) or "a weights folder"
+        source = "; ".join(map(origin, weight.sources)) or "a weights folder"
         yield f"- weights: `{weight.file}`, {weight.bytes:,} bytes, sha256 `{weight.sha256}`; from {source}"
     for key, value in manifest.settings.items():
         yield f"- setting `{key}` = {value:g}"
@@ -100,7 +103,21 @@ def card(manifest: Manifest) -> Iterator[str]:
     yield ""
 
 
-PAGES = {"cli.md": commands, "errors.md": failures, "models.md": models}
+def origin(source: PackageSource | UrlSource | BundledSource) -> str:
+    """Where a weight file may come from, in words."""
+    if source.kind == "url":
+        return source.url
+    return "this package" if source.kind == "bundled" else f"{source.package} {source.version}"
+
+
+def http() -> str:
+    """The OpenAPI document of the service."""
+    with TemporaryDirectory() as folder:
+        config = ServiceConfig(audit=AuditSettings(folder=Path(folder)))
+        return json.dumps(create_app(config).openapi(), indent=1, ensure_ascii=False)
+
+
+PAGES = {"cli.md": commands, "errors.md": failures, "models.md": models, "openapi.json": http}
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# models that somebody added on this machine are no part of any test
+os.environ["LINEAMENT_MODELS"] = os.devnull
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from lineament.zoo.calibration import CalibrationData, CalibrationRecord, CalibrationRow
+from lineament.zoo.calibration import CalibrationRecord, CalibrationRow
+from lineament.zoo.records import CalibrationData
 
 
 def made_up_record(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lineament.embedding import load_embedder
     from lineament.gallery import Gallery
     from lineament.imaging import decode_image, read_image
-    from lineament.pipeline import FacePipeline
+    from lineament.pipeline import Engine, FacePipeline
     from lineament.zoo.session import Runtime
 
 __version__ = "0.1.0"
@@ -40,6 +40,7 @@ _HOMES = {
     "Detection": "core.types",
     "Detections": "core.types",
     "Embedding": "core.types",
+    "Engine": "pipeline",
     "Face": "core.types",
     "FacePipeline": "pipeline",
     "Gallery": "gallery",
@@ -62,6 +63,7 @@ __all__ = [
     "Detection",
     "Detections",
     "Embedding",
+    "Engine",
     "Face",
     "FacePipeline",
     "Gallery",

@@ -4,10 +4,12 @@ from importlib import import_module
 
 import pytest
 
+from lineament.demesh import remover_id
 from lineament.embedding import space_id
 from lineament.zoo.calibration import load_calibration
 from lineament.zoo.golden import read_golden
 from lineament.zoo.manifest import Manifest, find_model, list_models
+from lineament.zoo.mesh_record import load_mesh_record
 from lineament.zoo.profiles import Profile, list_profiles
 
 MODELS = list(list_models().values())
@@ -46,6 +48,17 @@ def test_three_licence_answers(manifest: Manifest) -> None:
 def test_profiles_name_models_of_the_registry(profile: Profile) -> None:
     assert find_model(profile.detector, "detection").name == profile.detector
     assert find_model(profile.embedder.partition("+")[0], "embedding").dimension > 0
+    if profile.mesh_remover:
+        assert find_model(profile.mesh_remover, "restore").name == profile.mesh_remover
+
+
+@pytest.mark.parametrize("profile", [p for p in PROFILES if p.mesh_remover], ids=lambda p: p.name)
+def test_removers_of_profiles_are_calibrated_and_so_are_restored_references(profile: Profile) -> None:
+    remover = remover_id(find_model(profile.mesh_remover), "f32")
+    assert load_mesh_record(remover).row(profile.clean_touched_rate).missed < 0.05
+    name, plus, _ = profile.embedder.partition("+")
+    space = space_id(find_model(name), profile.precision, flip=bool(plus))
+    assert load_calibration(f"{space}~{remover}").point(1e-3).threshold > 0
 
 
 def test_open_profile_may_be_used_commercially_and_comes_in_package_files() -> None:

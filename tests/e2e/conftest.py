@@ -1,11 +1,15 @@
-"""The open profile with a calibration record made up for tests, loaded once."""
+"""The open profile with a calibration record made up for tests, loaded once; a page of a service of drawn people."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from page_browser import browser_of_ada, opened, served, settings, write_scenes
 
-from lineament.pipeline import FacePipeline
+from drawn_people import drawn_pipeline
+from lineament.pipeline import Engine, FacePipeline
+from lineament.service import create_app
 from lineament.zoo.session import Runtime
 from made_up_calibration import made_up_record
 
@@ -34,3 +38,28 @@ def calibration_folder(
 def johns(shared: Path) -> dict[str, list[Path]]:
     """Photos of five people, at least ten of each."""
     return {f.name: sorted(f.glob("*.jpg")) for f in sorted((shared / "data" / "cluster_johns").iterdir())}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files of all drawn scenes."""
+    return write_scenes(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with browser_of_ada(tmp_path_factory.mktemp("clip")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Of a service that knows drawn people."""
+    with served(create_app(settings(tmp_path), Engine(drawn_pipeline(), workers=1))) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    with opened(browser, address) as page:
+        yield page

@@ -180,7 +180,7 @@ def test_offline_with_nothing_cached(johns: Johns, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (["--profile", "nothing"], 2, "there are: fast, mobile, open"),
+        (["--profile", "nothing"], 2, "there are: fast, id-photo, mobile, open"),
         (["--profile", "research"], 5, "not for commercial use"),
         (["--backend", "magic"], 2, "must be auto"),
         (["--threads", "-1"], 2, "--threads"),

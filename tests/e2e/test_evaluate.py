@@ -2,14 +2,16 @@
 
 import json
 import shutil
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from lineament.cli.app import run
 from lineament.evaluation.detection import DetectionReport
-from lineament.evaluation.jsonfile import load_reports
+from lineament.evaluation.reading import read_reports
 from lineament.evaluation.scorelists import read_scores
 from lineament.evaluation.trials import read_pairs
 from lineament.evaluation.verification import VerificationReport
@@ -17,6 +19,7 @@ from lineament.metrics.verification import auc
 from lineament.zoo.calibration import load_calibration
 from lineament.zoo.licence import ENVIRONMENT
 from lineament.zoo.manifest import find_model
+from lineament.zoo.options import FetchOptions
 from lineament.zoo.profiles import find_profile
 
 pytestmark = [pytest.mark.weights, pytest.mark.shared]
@@ -32,6 +35,18 @@ def piece(source: Path, pairs: str, target: Path, header: str, keep: list[int]) 
         for name in read_pairs(target / pairs).samples:
             some.writestr(name, whole.read(name))
     return target
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with the weights that were fetched already, and without embeddings of other tests."""
+    cache, known = tmp_path / "cache", FetchOptions.from_environment().cache
+    cache.mkdir()
+    for name in ("files", "models", "locks", "partial"):
+        (known / name).mkdir(parents=True, exist_ok=True)
+        (cache / name).symlink_to(known / name)
+    monkeypatch.setenv("LINEAMENT_CACHE", str(cache))
+    return cache
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +79,11 @@ def test_view2_compares_embedders(view2: Path, tmp_path: Path, capsys: pytest.Ca
     said = capsys.readouterr().out
     for words in ("FMR (FAR)", "EER", "not measurable", "not its own crop", "40 mated and 40 non-mated"):
         assert words in said
-    reports = load_reports(VerificationReport, out.read_text())
+    reports = read_reports(out)
     assert [r.system.name for r in reports] == ["dlib-resnet", "dlib-resnet+flip"]
     assert len({r.space for r in reports}) == 2
     for report in reports:
+        assert isinstance(report, VerificationReport)
         assert "not its own crop" in report.protocol
         assert report.folds is not None
         assert report.folds.accuracy >= 0.9
@@ -86,7 +102,7 @@ def test_view1_runs_end_to_end(view1: Path, tmp_path: Path, capsys: pytest.Captu
     assert run([*command, "--profile", "open", "--report", str(out)]) == 0
     profile = find_profile("open")
     assert f"profile open ({profile.detector}, {profile.embedder})" in capsys.readouterr().out
-    (report,) = load_reports(VerificationReport, out.read_text())
+    (report,) = read_reports(out)
     assert report.fta_rate == 0
     assert report.folds_end_to_end is not None
     assert report.folds_end_to_end.accuracy >= 0.85
@@ -96,6 +112,39 @@ def test_view1_runs_end_to_end(view1: Path, tmp_path: Path, capsys: pytest.Captu
         for name in (profile.detector, profile.embedder.partition("+")[0])
         for w in find_model(name).weights
     ]
+
+
+@pytest.mark.parametrize("protocol", ["lfw-view2", "lfw-view1"])
+def test_an_interrupted_run_goes_on_from_the_cache(
+    protocol: str, request: pytest.FixtureRequest, own_cache: Path, tmp_path: Path
+) -> None:
+    data = request.getfixturevalue(protocol.removeprefix("lfw-"))
+    out = tmp_path / "r.json"
+    command = ["evaluate", "verification", "--data", str(data), "--protocol", protocol]
+    command += ["--model", "dlib-resnet", "--report", str(out)]
+
+    def report() -> VerificationReport:
+        assert run(command) == 0
+        (found,) = read_reports(out)
+        assert isinstance(found, VerificationReport)
+        return found
+
+    first = report()
+    (stored,) = (own_cache / "embeddings").glob("*.sqlite")
+    with closing(sqlite3.connect(stored)) as rows, rows:
+        # what a run that was killed half way leaves behind
+        rows.execute(
+            "DELETE FROM outcomes WHERE picture IN (SELECT picture FROM outcomes ORDER BY picture LIMIT 20)"
+        )
+    resumed, again = report(), report()
+    assert (first.n_from_cache, resumed.n_from_cache, again.n_from_cache) == (
+        0,
+        first.n_samples - 20,
+        first.n_samples,
+    )
+    for found in (resumed, again):
+        assert found.folds_end_to_end == first.folds_end_to_end
+        assert (found.eer, found.auc, found.space) == (first.eer, first.auc, first.space)
 
 
 def test_calibration_is_measured_saved_and_found(
@@ -125,7 +174,8 @@ def test_detectors_are_measured_in_four_turns(
     assert run([*command, "--report", str(out)]) == 0
     said = capsys.readouterr().out
     assert "centerface at 320 px" in said
-    (report,) = load_reports(DetectionReport, out.read_text())
+    (report,) = read_reports(out)
+    assert isinstance(report, DetectionReport)
     assert [t.turn_deg for t in report.turns] == [0, 90, 180, 270]
     upright, upside_down = (report.turns[k].overlaps[1].recall for k in (0, 2))
     assert upright > 0.7
@@ -174,10 +224,11 @@ def test_view2_repeats_the_known_figures(
     model: str, accuracy: float, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ENVIRONMENT, "edgeface-xs,edgeface-xxs")
+    monkeypatch.setenv("LINEAMENT_WEIGHTS", str(shared / "weights"))
     out = tmp_path / "r.json"
     data = shared / "data" / "lfw_aligned112"
     assert run(["evaluate", "verification", "--data", str(data), "--model", model, "--report", str(out)]) == 0
-    (report,) = load_reports(VerificationReport, out.read_text())
+    (report,) = read_reports(out)
     assert report.folds is not None
     assert report.folds.accuracy == pytest.approx(accuracy, abs=0.00101)
 
@@ -197,7 +248,7 @@ def test_view1_misses_no_face(shared: Path, tmp_path: Path) -> None:
         str(out),
     ]
     assert run(command) == 0
-    (report,) = load_reports(VerificationReport, out.read_text())
+    (report,) = read_reports(out)
     assert report.fta_rate == 0
     assert report.folds_end_to_end is not None
     assert report.folds_end_to_end.accuracy >= 0.99

@@ -121,7 +121,54 @@ def test_scores_need_no_weights(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "FMR (FAR) 0.1: FNMR" in said
     assert "FMR (FAR) 0.001 is not given: it needs 10,000" in said
     assert "Clopper-Pearson" in said
-    assert json.loads(out.read_text())["system"] is None
+    assert json.loads(out.read_text())["system"]["name"] == "score"
+
+
+def test_own_reports_are_shown_compared_and_put_on_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(1)
+    people = np.repeat(np.arange(20), 3)
+    a, b = np.triu_indices(60, 1)
+    mated = people[a] == people[b]
+    scores = [rng.normal(size=len(a)) + gap * mated for gap in (3.0, 2.0)]
+    lines = [
+        f"{x},{y},{int(m)},p{i},p{j}"
+        for x, y, m, i, j in zip(*scores, mated, people[a], people[b], strict=True)
+    ]
+    path, report, page = tmp_path / "s.csv", tmp_path / "r.json", tmp_path / "r.html"
+    path.write_text("good,poor,label,subject_a,subject_b\n" + "\n".join(lines) + "\n")
+    command = [
+        "evaluate",
+        "scores",
+        str(path),
+        "--fmr",
+        "0.01",
+        "--replicates",
+        "200",
+        "--report",
+        str(report),
+    ]
+    assert run([*command, "--score", "good", "--score", "poor", "--html", str(page)]) == 0
+    said = capsys.readouterr().out
+    assert "poor minus good\nSame data, comparisons and draws" in said
+    assert "they differ" in said
+    assert "Own data: s.csv" in page.read_text()
+
+    assert run(["report", "show", str(report)]) == 0
+    said = capsys.readouterr().out
+    assert all(words in said for words in ("good on s.csv", "poor on s.csv", "measured on"))
+    assert run(["report", "html", str(report), "-o", str(tmp_path / "again.html")]) == 0
+    assert (tmp_path / "again.html").read_text().count("data:image/png") == 4
+    capsys.readouterr()
+    singles = []
+    for document in json.loads(report.read_text()):
+        singles.append(tmp_path / f"{document['system']['name']}.json")
+        singles[-1].write_text(json.dumps(document))
+    assert run(["report", "diff", *map(str, singles), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert {f["name"]: f["basis"] for f in found["figures"]}["EER"] == "paired"
+    assert run([*command, "--score", "good", "--score", "good"]) == 2
 
 
 @pytest.mark.parametrize(

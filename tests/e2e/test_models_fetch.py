@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lineament.zoo.manifest import list_models
+
 RUN = "import sys; from lineament.cli.app import run; sys.exit(run(sys.argv[1:]))"
 
 pytestmark = [
@@ -44,9 +46,13 @@ def test_fetch_verify_path(tmp_path: Path, names: list[str]) -> None:
     assert [m["name"] for m in json.loads(fetched.stdout)] == names
     verified = lineament(tmp_path, "verify", "--json")
     assert verified.returncode == 0
-    found = json.loads(verified.stdout)
-    assert sorted(m["name"] for m in found) == sorted(names)
-    assert all(m["sound"] and m["golden"]["compared"] > 0 for m in found)
+    found = {m["name"]: m for m in json.loads(verified.stdout)}
+    bundled = {
+        n for n, m in list_models().items() for w in m.weights if any(s.kind == "bundled" for s in w.sources)
+    }
+    assert set(found) == {*names, *bundled}
+    assert all(m["sound"] for m in found.values())
+    assert all(found[name]["golden"]["compared"] > 0 for name in names)
     path = lineament(tmp_path, "path", names[0])
     assert path.returncode == 0
     assert Path(path.stdout.splitlines()[0]).is_relative_to(tmp_path)

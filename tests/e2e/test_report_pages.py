@@ -55,5 +55,5 @@ def test_from_pictures_to_a_page_and_a_comparison(
         (tmp_path / f"{name}.json").write_text(json.dumps(document))
     assert run(["report", "diff", str(tmp_path / "a.json"), str(tmp_path / "b.json"), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
-    assert "Same pictures, comparisons and draws" in found["notes"][0]
+    assert "Same data, comparisons and draws" in found["notes"][0]
     assert {figure["basis"] for figure in found["figures"][:2]} == {"paired"}

@@ -12,7 +12,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from lineament.core.errors import GalleryError, SubjectNotFound
 from lineament.core.types import Embedding
-from lineament.gallery import Enrolled, EnrollmentRefusal, Gallery, GallerySize, Imported, NewSample, index
+from lineament.gallery import (
+    Enrolled,
+    EnrollmentRefusal,
+    Gallery,
+    GallerySize,
+    Imported,
+    NewSample,
+    index,
+    restore,
+)
 
 SPACE = "space"
 DIMENSION = 16
@@ -29,7 +38,7 @@ def conflict_of(held: dict[str, tuple[str, int]], subject: str, number: int, thr
 
 
 class GalleryLife(RuleBasedStateMachine):
-    """``held`` maps each sample id to its subject and the number of its vector."""
+    """``held`` maps each sample id to its subject and the number of its vector, ``quarantined`` those held back."""
 
     @initialize()
     def start(self) -> None:
@@ -37,6 +46,7 @@ class GalleryLife(RuleBasedStateMachine):
         self.path = self.folder / "g"
         self.galleries = [Gallery.open(self.path, space=SPACE, create=True) for _ in range(2)]
         self.held: dict[str, tuple[str, int]] = {}
+        self.quarantined: dict[str, tuple[str, int]] = {}
         self.count = 0
 
     def teardown(self) -> None:
@@ -47,6 +57,26 @@ class GalleryLife(RuleBasedStateMachine):
     def subjects(self) -> set[str]:
         return {subject for subject, _ in self.held.values()}
 
+    def known(self) -> dict[str, tuple[str, int]]:
+        return self.held | self.quarantined
+
+    def known_subjects(self) -> set[str]:
+        return {subject for subject, _ in self.known().values()}
+
+    def forget(self, samples: list[str]) -> None:
+        for sample in samples:
+            self.held.pop(sample, None)
+            self.quarantined.pop(sample, None)
+
+    def give(self, old: str, new: str) -> int:
+        changed = 0
+        for samples in (self.held, self.quarantined):
+            for sample, (owner, number) in samples.items():
+                if owner == old:
+                    samples[sample] = (new, number)
+                    changed += 1
+        return changed
+
     @rule(which=WHICH, subject=SUBJECTS, number=VECTORS, threshold=st.sampled_from([None, 0.3, 0.6]))
     def enroll(self, which: int, subject: str, number: int, threshold: float | None) -> None:
         self.count += 1
@@ -54,10 +84,10 @@ class GalleryLife(RuleBasedStateMachine):
         result = self.galleries[which].enroll(
             subject, Embedding(_VECTORS[number], SPACE), sample_id=sample, conflict_threshold=threshold
         )
-        if number in {n for _, n in self.held.values()}:
+        if number in {n for _, n in self.known().values()}:
             assert isinstance(result, EnrollmentRefusal)
             assert result.kind == "duplicate_sample"
-            assert self.held[result.sample_id] == (result.subject_id, number)
+            assert self.known()[result.sample_id] == (result.subject_id, number)
         elif threshold is not None and conflict_of(self.held, subject, number, threshold):
             assert isinstance(result, EnrollmentRefusal)
             assert result.kind == "identity_conflict"
@@ -77,7 +107,7 @@ class GalleryLife(RuleBasedStateMachine):
             NewSample(subject, Embedding(_VECTORS[n], SPACE), i) for n, i in zip(numbers, ids, strict=True)
         ]
         result = self.galleries[which].enroll_many(samples)
-        there = [n for _, n in self.held.values()]
+        there = [n for _, n in self.known().values()]
         if len(set(numbers) | set(there)) < len(numbers) + len(there):
             assert isinstance(result, EnrollmentRefusal)
         else:
@@ -86,48 +116,76 @@ class GalleryLife(RuleBasedStateMachine):
 
     @rule(which=WHICH, subject=SUBJECTS)
     def remove_subject(self, which: int, subject: str) -> None:
-        mine = [sample for sample, (owner, _) in self.held.items() if owner == subject]
+        mine = [sample for sample, (owner, _) in self.known().items() if owner == subject]
         if not mine:
             with pytest.raises(SubjectNotFound):
                 self.galleries[which].remove_subject(subject)
             return
-        assert self.galleries[which].remove_subject(subject).samples == len(mine)
-        for sample in mine:
-            del self.held[sample]
+        removal = self.galleries[which].remove_subject(subject)
+        assert removal.samples == len(mine)
+        assert removal.receipt is not None
+        assert sorted(removal.receipt.sample_ids) == sorted(mine)
+        assert self.galleries[1 - which].copies.verify(removal.receipt).in_gallery == 0
+        self.forget(mine)
 
-    @precondition(lambda self: self.held)
+    @precondition(lambda self: self.known())
     @rule(which=WHICH, data=st.data())
     def remove_sample(self, which: int, data: st.DataObject) -> None:
-        sample = data.draw(st.sampled_from(sorted(self.held)))
+        sample = data.draw(st.sampled_from(sorted(self.known())))
         self.galleries[which].remove_sample(sample)
-        del self.held[sample]
+        self.forget([sample])
 
     @rule(which=WHICH, into=SUBJECTS, source=SUBJECTS)
     def merge(self, which: int, into: str, source: str) -> None:
-        if into == source or not {into, source} <= self.subjects():
+        if into == source or not {into, source} <= self.known_subjects():
             with pytest.raises(GalleryError):
                 self.galleries[which].merge(into, source)
             return
-        mine = [sample for sample, (owner, _) in self.held.items() if owner == source]
-        assert self.galleries[which].merge(into, source) == len(mine)
-        for sample in mine:
-            self.held[sample] = (into, self.held[sample][1])
+        assert self.galleries[which].merge(into, source) == self.give(source, into)
 
     @rule(which=WHICH, old=SUBJECTS, new=SUBJECTS)
     def rename(self, which: int, old: str, new: str) -> None:
-        if old not in self.subjects() or new in self.subjects():
+        if old not in self.known_subjects() or new in self.known_subjects():
             with pytest.raises(GalleryError):
                 self.galleries[which].rename(old, new)
             return
         self.galleries[which].rename(old, new)
-        for sample, (owner, number) in self.held.items():
-            if owner == old:
-                self.held[sample] = (new, number)
+        self.give(old, new)
+
+    @precondition(lambda self: self.held)
+    @rule(which=WHICH, data=st.data())
+    def quarantine(self, which: int, data: st.DataObject) -> None:
+        sample = data.draw(st.sampled_from(sorted(self.held)))
+        self.galleries[which].review.quarantine(sample)
+        self.quarantined[sample] = self.held.pop(sample)
+
+    @precondition(lambda self: self.quarantined)
+    @rule(which=WHICH, data=st.data())
+    def release(self, which: int, data: st.DataObject) -> None:
+        sample = data.draw(st.sampled_from(sorted(self.quarantined)))
+        self.galleries[which].review.release(sample)
+        self.held[sample] = self.quarantined.pop(sample)
 
     @rule(which=WHICH)
     def reopen(self, which: int) -> None:
         self.galleries[which].close()
         self.galleries[which] = Gallery.open(self.path, space=SPACE)
+
+    @precondition(lambda self: self.count % 4 == 3)  # it waits for the disk often
+    @rule(which=WHICH)
+    def back_up_and_restore(self, which: int) -> None:
+        self.count += 1
+        backup = self.folder / f"{self.count}.backup"
+        self.galleries[which].copies.back_up(backup)
+        backup_of = dict(self.held)
+        gone = sorted(self.held)[:1]
+        for sample in gone:
+            self.galleries[which].remove_sample(sample)
+        self.forget(gone)
+        restored = restore(backup, self.path)
+        assert (restored.samples, restored.removed_again) == (len(backup_of) - len(gone), len(gone))
+        for number in range(2):
+            self.reopen(number)
 
     @rule(which=WHICH)
     def export_and_import(self, which: int) -> None:
@@ -162,7 +220,7 @@ class GalleryLife(RuleBasedStateMachine):
 
 
 LIFE = settings(
-    max_examples=25,
+    max_examples=15,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
@@ -172,6 +230,16 @@ LIFE = settings(
 
 class TestSmallGallery(GalleryLife.TestCase):
     settings = LIFE
+
+
+class TestSealedGallery(GalleryLife.TestCase):
+    """The same lives with an encrypted file."""
+
+    settings = settings(LIFE, max_examples=8)
+
+    @pytest.fixture(autouse=True)
+    def _key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LINEAMENT_GALLERY_KEY", "5e" * 32)
 
 
 class TestLargeGallery(GalleryLife.TestCase):

@@ -8,13 +8,17 @@ line on stderr and an exit code (:mod:`lineament.cli.exits`). A result that is n
 ``raise typer.Exit(Exit.NO_MATCH)``.
 """
 
+import io
 import os
 import sys
 
 import typer
 
 from lineament.cli import (
+    audit,
     calibrate,
+    data_mesh,
+    demesh,
     demo,
     detect,
     doctor,
@@ -23,9 +27,12 @@ from lineament.cli import (
     evaluate,
     gallery,
     identify,
+    keys,
     models,
     people,
     report,
+    serve,
+    train,
     verify,
 )
 from lineament.cli.exits import Exit, exit_for
@@ -47,12 +54,18 @@ app.command("enroll")(enroll.enroll)
 app.command("identify")(identify.identify)
 app.command("detect")(detect.detect)
 app.command("embed")(embed.embed)
+app.command("demesh")(demesh.demesh)
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(report.app, name="report")
+app.add_typer(data_mesh.app, name="data")  # the last of the files that add commands to this group
+app.add_typer(train.app, name="train")
 app.add_typer(people.app, name="people")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(models.app, name="models")
+app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 
 
 def _print_version(wanted: bool) -> None:
@@ -74,6 +87,9 @@ def _options(
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name may hold bytes that are no text in the terminal's encoding; that must not end a run.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

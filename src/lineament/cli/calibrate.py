@@ -1,12 +1,14 @@
 """``lineament calibrate``: measure the thresholds of an embedding space on people whose identity is known."""
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import typer
 
 from lineament.cli import common, results
-from lineament.cli.output import picture_progress, print_table
+from lineament.cli.output import note, picture_progress, print_table
+from lineament.core.errors import InputError
 
 if TYPE_CHECKING:
     from lineament.evaluation.calibration_data import Calibrated
@@ -26,27 +28,50 @@ def calibrate(
 ) -> None:
     """Measure thresholds and likelihood ratios of a profile on people and pictures like yours.
 
-    Every picture is compared with every other one, end to end as "verify" does it; what is refused is counted. The
-    record goes to your calibration folder and is used from then on. How small a rate it supports depends on the
-    number of comparisons: 300 people with two pictures each give 180,000, enough for a false match rate of 2e-4.
+    Every picture is compared with every other one, end to end as "verify" does it; what is refused is counted, and
+    copies of a person's picture count once. An interrupted run goes on where it stopped. The record goes to your
+    calibration folder and is used from then on. How small a rate it supports depends on the number of comparisons:
+    300 people with two pictures each give 180,000, enough for a false match rate of 2e-4.
 
     Example: lineament calibrate people/ --profile open
     """
     from lineament.evaluation.calibration_data import measure_calibration
-    from lineament.zoo.calibration import user_calibration_folder
     from lineament.zoo.profiles import find_profile
+    from lineament.zoo.records import user_calibration_folder
 
     known = find_profile(profile)
+    folder = _made(out or user_calibration_folder())
     pipeline = common.open_pipeline(profile, backend, threads, accept_noncommercial)
+    runtime, cache = common.asked_runtime(backend, threads), common.embeddings_folder()
     with picture_progress(profile) as progress:
-        measured = measure_calibration(data, pipeline, known, progress)
-    path = measured.record.save(out or user_calibration_folder())
+        measured = measure_calibration(data, pipeline, known, progress, runtime=runtime, cache_folder=cache)
+    path = measured.record.save(folder)
     _print(measured)
     print(f"written to {path}")
 
 
+def _made(folder: Path) -> Path:
+    """The folder, made and written to once: what could not be written after the work is refused before it.
+
+    Raises:
+        InputError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"expected a folder for the record that can be written, got {folder}: {error.strerror}; name another one "
+            "with --out"
+        ) from error
+    return folder
+
+
 def _print(measured: "Calibrated") -> None:
     record = measured.record
+    for words in measured.notes:
+        note(words)
     print(f"{record.space}: {record.protocol}")
     print(
         f"{results.count(record.n_subjects, 'person', 'people')}, {results.count(record.n_images, 'picture')}, "

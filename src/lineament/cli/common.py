@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from lineament.cli.exits import Exit
-from lineament.cli.output import download_progress
-from lineament.core.errors import GalleryNotFound, InputError
+from lineament.cli.output import download_progress, note
+from lineament.core.errors import ConfigError, GalleryNotFound, InputError
 
 if TYPE_CHECKING:
     from lineament.core.types import Image
+    from lineament.demesh import MeshGate
     from lineament.detection import Detector
     from lineament.gallery import Gallery
-    from lineament.pipeline import FacePipeline
+    from lineament.pipeline import Engine, FacePipeline
     from lineament.zoo.manifest import Manifest
     from lineament.zoo.profiles import Profile
     from lineament.zoo.session import Backend, Runtime
@@ -33,7 +34,7 @@ PROFILE = typer.Option("open", "--profile", envvar="LINEAMENT_PROFILE", help="Mo
 BACKEND = typer.Option(
     "auto", "--backend", callback=_backend, help="Inference runtime: auto, onnxruntime or openvino."
 )
-THREADS = typer.Option(0, "--threads", min=0, max=256, help="For one network; 0 lets the machine decide.")
+THREADS = typer.Option(0, "--threads", min=0, max=256, help="At most so many; 0 lets the machine decide.")
 ACCEPT = typer.Option(
     False,
     "--accept-noncommercial",
@@ -121,11 +122,35 @@ def require_folder(path: Path) -> None:
 def open_pipeline(name: str, backend: str, threads: int, accept_noncommercial: bool) -> "FacePipeline":
     """The pipeline of a profile, its weights fetched with a progress bar where they are missing."""
     from lineament.pipeline import FacePipeline
+
+    profile = fetch_profile(name, accept_noncommercial)
+    return FacePipeline.from_settings(profile, asked_runtime(backend, threads))
+
+
+def open_engine(name: str, backend: str, threads: int, accept_noncommercial: bool, pictures: int) -> "Engine":
+    """An engine over the pipeline of a profile, for a command that reads many pictures.
+
+    Args:
+        name: profile.
+        backend: inference runtime.
+        threads: at most; 0 lets the machine decide.
+        accept_noncommercial: accept the terms of the weights.
+        pictures: how many there are; a single one gets all threads, of many each gets one.
+    """
+    from lineament.pipeline import Engine
+
+    if pictures > 1:
+        return Engine(open_pipeline(name, backend, 1, accept_noncommercial), workers=threads)
+    return Engine(open_pipeline(name, backend, threads, accept_noncommercial), workers=1)
+
+
+def fetch_profile(name: str, accept_noncommercial: bool) -> "Profile":
+    """A profile, its weights fetched with a progress bar where they are missing."""
     from lineament.zoo.profiles import find_profile
 
     profile = find_profile(name)
-    _fetch([profile.detector, profile.embedder.partition("+")[0]], accept_noncommercial)
-    return FacePipeline.from_settings(profile, _runtime(backend, threads))
+    _fetch(profile.models(), accept_noncommercial)
+    return profile
 
 
 def open_detector(
@@ -135,13 +160,39 @@ def open_detector(
     from lineament.detection import JointScales, load_detector
 
     _fetch([name], accept_noncommercial)
-    return JointScales(load_detector(name, _runtime(backend, threads)), profile.sides_px)
+    return JointScales(load_detector(name, asked_runtime(backend, threads)), profile.sides_px)
 
 
-def _runtime(backend: str, threads: int) -> "Runtime":
+def open_mesh_gate(name: str, backend: str, threads: int, accept_noncommercial: bool) -> "MeshGate":
+    """The mesh remover of a profile with its threshold.
+
+    Raises:
+        ConfigError: the profile has none.
+    """
+    from lineament.demesh import load_mesh_gate
+    from lineament.zoo.profiles import find_profile
+
+    profile = find_profile(name)
+    if not profile.mesh_remover:
+        raise ConfigError(f"profile {name} takes no meshes off; use --profile id-photo")
+    _fetch([profile.mesh_remover], accept_noncommercial)
+    return load_mesh_gate(profile.mesh_remover, profile.clean_touched_rate, asked_runtime(backend, threads))
+
+
+def asked_runtime(backend: str, threads: int) -> "Runtime":
+    """How networks run, by the options of a command."""
     from lineament.zoo.session import Runtime
 
     return Runtime(cast("Backend", backend), threads=threads)
+
+
+def embeddings_folder() -> Path:
+    """Where embeddings are kept, so that an interrupted run goes on; says so."""
+    from lineament.zoo.options import FetchOptions
+
+    folder = FetchOptions.from_environment().cache / "embeddings"
+    note(f"embeddings are kept in {folder}")
+    return folder
 
 
 def _fetch(names: Sequence[str], accept_noncommercial: bool) -> None:
@@ -164,7 +215,7 @@ def provenance(profile: str, pipeline: "FacePipeline") -> dict[str, Any]:
     """What made a result: profile, weights with their digests, embedding space."""
     return {
         "profile": profile,
-        "weights": weights(pipeline.detector.name, pipeline.embedder.name),
+        "weights": weights(*pipeline.model_names),
         "space": pipeline.embedding_space,
     }
 

@@ -9,6 +9,7 @@ import typer
 from lineament.cli import common, results
 from lineament.cli.exits import Exit
 from lineament.cli.output import JsonFlag, print_json, progress
+from lineament.cli.targets import result_files
 from lineament.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def detect(
     from lineament.zoo.profiles import find_profile
 
     files = find_images(images)
-    targets = _targets(files, out)
+    targets = result_files(files, out) if out is not None else {}
     chosen = find_profile(profile)
     model = common.open_detector(detector or chosen.detector, chosen, backend, threads, accept_noncommercial)
     looked = [_look(model, path, targets.get(path)) for path in progress(files, "detecting")]
@@ -62,34 +63,6 @@ def detect(
         facts = {"profile": profile, "weights": common.weights(model.name)}
         print_json(facts | {"results": [_json(one) for one in looked]})
     raise typer.Exit(common.worst([_say(one, quiet=as_json) for one in looked]))
-
-
-def _targets(files: list[Path], out: Path | None) -> dict[Path, Path]:
-    """Where the annotated copy of each picture goes; checked before any work is done."""
-    if out is None:
-        return {}
-    if out.suffix.lower() in common.SUFFIXES and not out.is_dir():
-        if len(files) > 1:
-            raise typer.BadParameter(
-                f"{len(files)} pictures need a folder, {out} is a file", param_hint="--out"
-            )
-        common.require_folder(out)
-        return {files[0]: out}
-    common.require_folder(out)
-    try:
-        out.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write into {out}: {error.strerror}; give another folder") from error
-    targets: dict[Path, Path] = {}
-    taken: set[str] = set()
-    for path in files:
-        name, number = path.stem, 1
-        while name in taken:
-            number += 1
-            name = f"{path.stem}-{number}"
-        taken.add(name)
-        targets[path] = out / f"{name}.png"
-    return targets
 
 
 def _look(model: "Detector", path: Path, target: Path | None) -> Looked:

@@ -52,7 +52,7 @@ def doctor(
     runtime = Runtime(backend, threads=threads)  # type: ignore[arg-type]  # checked by the option's callback
     checked = {
         name: check_profile(wanted if name == profile else found, options, runtime)
-        for name, found in list_profiles().items()
+        for name, found in ({profile: wanted} | list_profiles()).items()
     }
     found: dict[str, Any] = {
         "versions": _versions(),
@@ -171,9 +171,12 @@ def _profile(health: "ProfileHealth") -> dict[str, Any]:
 
 def _environment() -> dict[str, Any]:
     """Settings by environment variable, and whether the gallery they name is there."""
+    from lineament.gallery.keys import KEY_VARIABLE
+
     gallery = os.environ.get("LINEAMENT_GALLERY", "")
+    settings = {name: value for name, value in sorted(os.environ.items()) if name.startswith("LINEAMENT_")}
     return {
-        "settings": {k: v for k, v in sorted(os.environ.items()) if k.startswith("LINEAMENT_")},
+        "settings": settings | dict.fromkeys(settings.keys() & {KEY_VARIABLE}, "set, not shown"),
         "gallery": gallery or None,
         "gallery_exists": Path(gallery).is_file() if gallery else None,
     }

@@ -13,6 +13,7 @@ from lineament.core.errors import InputError
 
 if TYPE_CHECKING:
     from lineament.core.types import Face, Refusal
+    from lineament.pipeline import FacePipeline
 
 
 def _npz(value: Path) -> Path:
@@ -45,11 +46,10 @@ def embed(
     from lineament.imaging import find_images
 
     files = find_images(images)
-    pipeline = common.open_pipeline(profile, backend, threads, accept_noncommercial)
-    found: dict[Path, Face | Refusal | InputError] = {}
-    for path in progress(files, "embedding"):
-        image = common.read_picture(path)
-        found[path] = image if isinstance(image, InputError) else pipeline.extract_one(image)
+    with common.open_engine(profile, backend, threads, accept_noncommercial, len(files)) as engine:
+        pipeline = engine.pipeline
+        results_in_order = engine.map(_extract, files)
+        found = {path: next(results_in_order) for path in progress(files, "embedding")}
     _write(out, found, pipeline.embedding_space, pipeline.embedder.dimension)
     codes = [_say(path, result) for path, result in found.items()]
     count = codes.count(Exit.DONE)
@@ -69,6 +69,11 @@ def embed(
     else:
         print(f"wrote {results.count(count, 'template')} of {len(found):,} pictures to {out}")
     raise typer.Exit(common.worst(codes))
+
+
+def _extract(pipeline: "FacePipeline", path: Path) -> "Face | Refusal | InputError":
+    image = common.read_picture(path)
+    return image if isinstance(image, InputError) else pipeline.extract_one(image)
 
 
 def _say(path: Path, result: "Face | Refusal | InputError") -> Exit:

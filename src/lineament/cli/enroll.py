@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,21 @@ from lineament.core.errors import InputError, NotCalibrated
 
 if TYPE_CHECKING:
     from lineament.core.types import Face, Image, OperatingPoint, Refusal
-    from lineament.gallery import Enrolled, EnrollmentRefusal, Gallery
-    from lineament.pipeline import FacePipeline
+    from lineament.gallery import Enrolled, EnrollmentRefusal, Gallery, NewSample, PendingSample
+    from lineament.pipeline import Engine, FacePipeline
 
-AT_ONCE = 8
-"""Pictures that are in memory together."""
 MAX_NAME = 150
+REVIEW = typer.Option(
+    False,
+    "--review",
+    help="Do not refuse such a picture: it waits for a decision, as does one that does not match the person's other "
+    "pictures at that rate (see 'lineament gallery review').",
+)
+KEEP_CROPS = typer.Option(
+    False,
+    "--keep-crops",
+    help="Keep the aligned face pictures, so that another model can embed them (see 'lineament gallery upgrade').",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,22 @@ class Offered:
 
     path: Path
     subject: str
-    outcome: "Enrolled | EnrollmentRefusal | Refusal | InputError"
+    outcome: "Enrolled | PendingSample | EnrollmentRefusal | Refusal | InputError"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms pictures are enrolled.
+
+    Attributes:
+        point: from which on two samples are of one person; None does not look for conflicts.
+        review: what the point objects to waits for a decision instead of being refused.
+        keep_crops: the aligned pictures are kept.
+    """
+
+    point: "OperatingPoint | None"
+    review: bool
+    keep_crops: bool
 
 
 def enroll(
@@ -53,6 +76,8 @@ def enroll(
         show_default=False,
     ),
     allow_conflict: bool = typer.Option(False, "--allow-conflict", help="Do not look for such conflicts."),
+    review: bool = REVIEW,
+    keep_crops: bool = KEEP_CROPS,
     profile: str = common.PROFILE,
     backend: str = common.BACKEND,
     threads: int = common.THREADS,
@@ -63,35 +88,44 @@ def enroll(
 
     Every picture is judged alone: what is enrolled stays enrolled whatever comes after it, and a command that was
     interrupted can be run again. Exit code 0: every picture is in the gallery now, or was before; 3: some were
-    refused (no face, several faces, or the face of somebody else); 4: some cannot be read. The highest code counts.
+    refused (no face, several faces, or the face of somebody else) or wait for a decision; 4: some cannot be read.
+    The highest code counts.
 
     Examples: lineament enroll ada ada-1.jpg ada-2.jpg --gallery staff.gallery ·
     lineament enroll --people photos/ --gallery staff.gallery
     """
+    looking = [name for name, on in {"--review": review, "--conflict-fmr": conflict_fmr}.items() if on]
+    if looking and allow_conflict:
+        raise typer.BadParameter("looks for conflicts; leave --allow-conflict out", param_hint=looking[0])
     wanted = _wanted(words or [], people)
-    if gallery.exists():
-        common.find_gallery(gallery)
-    else:
-        common.require_folder(gallery)
-    pipeline = common.open_pipeline(profile, backend, threads, accept_noncommercial)
-    point = None if allow_conflict else _conflict_point(pipeline, conflict_fmr)
+    _check_place(gallery)
     offered = []
-    for one in _offer(pipeline, gallery, wanted, point):
-        offered.append(one)
-        if not as_json:
-            _say(one)
+    with common.open_engine(profile, backend, threads, accept_noncommercial, len(wanted)) as engine:
+        point = None if allow_conflict else _conflict_point(engine.pipeline, conflict_fmr)
+        for one in _offer(engine, gallery, wanted, Terms(point, review, keep_crops)):
+            offered.append(one)
+            if not as_json:
+                _say(one)
+        made_with = common.provenance(profile, engine.pipeline)
     counts = Counter(_status(o) for o in offered)
     if as_json:
         facts = {"gallery": str(gallery), "conflict": point and results.point_json(point)}
-        rows = [_json(o) for o in offered]
-        print_json(
-            facts
-            | common.provenance(profile, pipeline)
-            | {"counts": dict(sorted(counts.items())), "results": rows}
-        )
+        rows = {"counts": dict(sorted(counts.items())), "results": [_json(o) for o in offered]}
+        print_json(facts | made_with | rows)
     else:
         print(_summary(counts, gallery))
     raise typer.Exit(common.worst([_code(o) for o in offered]))
+
+
+def _check_place(gallery: Path) -> None:
+    """Find out before the networks are loaded that the gallery cannot be opened or made.
+
+    An empty file is what making one leaves behind when it is interrupted; it is made then.
+    """
+    if gallery.exists() and not (gallery.is_file() and gallery.stat().st_size == 0):
+        common.find_gallery(gallery)
+    else:
+        common.require_folder(gallery)
 
 
 def _wanted(words: list[str], people: Path | None) -> list[tuple[str, Path]]:
@@ -139,50 +173,59 @@ def _conflict_point(pipeline: "FacePipeline", fmr: float | None) -> "OperatingPo
 
 
 def _offer(
-    pipeline: "FacePipeline", path: Path, wanted: Sequence[tuple[str, Path]], point: "OperatingPoint | None"
+    engine: "Engine", path: Path, wanted: Sequence[tuple[str, Path]], terms: Terms
 ) -> Iterator[Offered]:
-    """Read, extract and enroll in small batches."""
+    """Read and extract ahead, enroll one after the other in the order of the pictures."""
+    from lineament.core.types import Refusal
     from lineament.gallery import Gallery
 
-    with Gallery.open(path, space=pipeline.embedding_space, create=True) as gallery:
-        if point is not None and not gallery.calibration:
-            gallery.set_calibration(point.record)
-        left = iter(progress(wanted, "enrolling"))
-        while batch := list(islice(left, AT_ONCE)):
-            yield from _offer_batch(pipeline, gallery, batch, None if point is None else point.threshold)
+    with Gallery.open(path, space=engine.pipeline.embedding_space, create=True) as gallery:
+        if terms.point is not None and not gallery.calibration:
+            gallery.set_calibration(terms.point.record)
+        looked = engine.map(_look, [picture for _, picture in wanted])
+        for subject, picture in progress(wanted, "enrolling"):
+            found = next(looked)
+            if isinstance(found, InputError | Refusal):
+                yield Offered(picture, subject, found)
+            else:
+                image, face = found
+                sample = _sample(subject, picture, image, face, terms.keep_crops)
+                yield Offered(picture, subject, _enroll(gallery, sample, terms))
 
 
-def _offer_batch(
-    pipeline: "FacePipeline",
-    gallery: "Gallery",
-    batch: Sequence[tuple[str, Path]],
-    threshold: float | None,
-) -> Iterator[Offered]:
-    from lineament.core.types import Refusal, Role
+def _look(pipeline: "FacePipeline", path: Path) -> "InputError | Refusal | tuple[Image, Face]":
+    from lineament.core.types import Face, Role
 
-    images = [common.read_picture(path) for _, path in batch]
-    faces = iter(pipeline.extract_many([i for i in images if not isinstance(i, InputError)], Role.REFERENCE))
-    for (subject, path), image in zip(batch, images, strict=True):
-        if isinstance(image, InputError):
-            yield Offered(path, subject, image)
-            continue
-        face = next(faces)
-        if isinstance(face, Refusal):
-            yield Offered(path, subject, face)
-        else:
-            yield Offered(path, subject, _enroll(gallery, subject, path, image, face, threshold))
+    image = common.read_picture(path)
+    if isinstance(image, InputError):
+        return image
+    face = pipeline.extract_one(image, Role.REFERENCE)
+    return (image, face) if isinstance(face, Face) else face
+
+
+def _sample(subject: str, path: Path, image: "Image", face: "Face", keep_crop: bool) -> "NewSample":
+    from lineament.gallery import NewSample
+    from lineament.imaging import encode_png
+
+    return NewSample(
+        subject,
+        face.embedding,
+        _sample_id(path, image),
+        image.sha256,
+        crop=encode_png(face.crop) if keep_crop else b"",
+    )
 
 
 def _enroll(
-    gallery: "Gallery", subject: str, path: Path, image: "Image", face: "Face", threshold: float | None
-) -> "Enrolled | EnrollmentRefusal":
-    return gallery.enroll(
-        subject,
-        face.embedding,
-        sample_id=_sample_id(path, image),
-        source_sha256=image.sha256,
-        conflict_threshold=threshold,
-    )
+    gallery: "Gallery", sample: "NewSample", terms: Terms
+) -> "Enrolled | PendingSample | EnrollmentRefusal":
+    from lineament.gallery import EnrollmentRefusal, ReviewRules
+
+    threshold = None if terms.point is None else terms.point.threshold
+    if terms.review:
+        return gallery.review.offer(sample, ReviewRules(conflict=threshold, own=threshold))
+    done = gallery.enroll_many([sample], conflict_threshold=threshold)
+    return done if isinstance(done, EnrollmentRefusal) else done[0]
 
 
 def _sample_id(path: Path, image: "Image") -> str:
@@ -194,18 +237,23 @@ def _sample_id(path: Path, image: "Image") -> str:
 def _status(offered: Offered) -> str:
     """One word for an outcome; the JSON document and the summary count them."""
     from lineament.core.types import Refusal
-    from lineament.gallery import Enrolled, EnrollmentRefusalKind
+    from lineament.gallery import Enrolled, EnrollmentRefusalKind, PendingSample
 
     found = offered.outcome
     if isinstance(found, Enrolled):
         return "enrolled"
+    if isinstance(found, PendingSample):
+        return "pending"
     if isinstance(found, Refusal):
         return found.reason.value
     if isinstance(found, InputError):
         return "unreadable"
-    if found.kind is EnrollmentRefusalKind.IDENTITY_CONFLICT:
-        return "conflict"
-    return "already_there" if found.subject_id == offered.subject else "belongs_to_another"
+    there = "already_there" if found.subject_id == offered.subject else "belongs_to_another"
+    said = {
+        EnrollmentRefusalKind.IDENTITY_CONFLICT: "conflict",
+        EnrollmentRefusalKind.REJECTED_BEFORE: "rejected_before",
+    }
+    return said.get(found.kind, there)
 
 
 def _code(offered: Offered) -> Exit:
@@ -216,7 +264,7 @@ def _code(offered: Offered) -> Exit:
 def _say(offered: Offered) -> None:
     """Print one outcome: what is in the gallery to stdout, the rest to stderr."""
     from lineament.core.types import Refusal
-    from lineament.gallery import Enrolled
+    from lineament.gallery import Enrolled, PendingSample
 
     found, status = offered.outcome, _status(offered)
     if isinstance(found, Refusal):
@@ -225,8 +273,15 @@ def _say(offered: Offered) -> None:
         results.say_failed(found)
     elif isinstance(found, Enrolled):
         print(f"enrolled       {offered.subject}  {offered.path}")
+    elif isinstance(found, PendingSample):
+        why = "; ".join(map(results.finding_words, found.findings))
+        note(f'{offered.path}: waits for a decision as "{found.sample_id}": {why}')
     elif status == "already_there":
         print(f"already there  {offered.subject}  {offered.path}")
+    elif status == "rejected_before":
+        note(
+            f"{offered.path}: refused ({status}): it was rejected as {found.sample_id} of {found.subject_id}"
+        )
     else:
         look = "is already enrolled as" if status == "belongs_to_another" else "looks like"
         note(
@@ -238,20 +293,21 @@ def _say(offered: Offered) -> None:
 
 def _json(offered: Offered) -> dict[str, Any]:
     from lineament.core.types import Refusal
-    from lineament.gallery import Enrolled, EnrollmentRefusal
+    from lineament.gallery import Enrolled, EnrollmentRefusal, PendingSample
 
     found = offered.outcome
     row: dict[str, Any] = {
         "path": str(offered.path),
         "subject": offered.subject,
         "status": _status(offered),
-        "sample": found.sample_id if isinstance(found, Enrolled | EnrollmentRefusal) else None,
+        "sample": found.sample_id if isinstance(found, Enrolled | PendingSample) else None,
     }
-    row |= {"refusal": None, "conflict": None, "error": None}
+    row |= {"refusal": None, "conflict": None, "error": None, "findings": []}
     if isinstance(found, Refusal):
         row["refusal"] = results.refusal_json(found)
+    elif isinstance(found, PendingSample):
+        row["findings"] = [results.finding_json(finding) for finding in found.findings]
     elif isinstance(found, EnrollmentRefusal):
-        row["sample"] = None
         row["conflict"] = {
             "subject": found.subject_id,
             "sample": found.sample_id,
@@ -262,10 +318,13 @@ def _json(offered: Offered) -> dict[str, Any]:
     return row
 
 
+_NOT_REFUSED = ("enrolled", "already_there", "unreadable", "pending")
+
+
 def _summary(counts: Counter[str], gallery: Path) -> str:
     words = [f"{counts['enrolled']:,} enrolled in {gallery}"]
-    words += [f"{counts[s]:,} {s.replace('_', ' ')}" for s in ("already_there", "unreadable") if counts[s]]
-    refused = {s: n for s, n in counts.items() if s not in ("enrolled", "already_there", "unreadable")}
+    words += [f"{counts[s]:,} {s.replace('_', ' ')}" for s in _NOT_REFUSED[1:] if counts[s]]
+    refused = {s: n for s, n in counts.items() if s not in _NOT_REFUSED}
     if refused:
         reasons = ", ".join(f"{n:,} {s.replace('_', ' ')}" for s, n in sorted(refused.items()))
         words.append(f"{sum(refused.values()):,} refused ({reasons})")

@@ -1,14 +1,15 @@
 """``lineament evaluate``: measure models on data sets."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from lineament.cli import evaluate_own
+from lineament.cli import common, evaluate_megaface, evaluate_own
 from lineament.cli.figures import print_detection, print_differences, print_verification
-from lineament.cli.output import note, picture_progress
+from lineament.cli.output import note, picture_progress, save_bytes, save_text
 
 if TYPE_CHECKING:
     from lineament.evaluation.detection import DetectionReport
@@ -23,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(evaluate_own.app)
+app.add_typer(evaluate_megaface.app)
 DATA = typer.Option(..., "--data", help="Data folder, as published.")
 REPORT = typer.Option(None, "--report", help="Write the full report to this JSON file.")
 PLOT = typer.Option(None, "--plot", help="Write the ROC to this PNG; DET and similarities go beside it.")
@@ -73,6 +75,7 @@ def verification(
     · lineament evaluate verification --data lfw_view1_208 --protocol lfw-view1 --profile open
     """
     from lineament.evaluation.protocols import pictures_of, verify_aligned, verify_end_to_end
+    from lineament.evaluation.systems import require_models
 
     _check_systems(protocol, model, profile)
     if thumbnails and html is None:
@@ -82,26 +85,28 @@ def verification(
             "every system needs a column of its own: name each once", param_hint="--scores"
         )
     _check_outputs(report, plot, html, scores)
+    wholes = _wholes(protocol, model, profile, precision)
     runtime = _runtime(backend, precision, threads)
+    require_models(model, [whole for whole in wholes if whole is not None])
+    cache = common.embeddings_folder()
     verified = []
-    for name in model or profile or ["open"]:
+    for name, whole in zip(model or profile or ["open"], wholes, strict=True):
         with picture_progress(name) as progress:
-            if protocol == "lfw-view2":
-                verified.append(verify_aligned(data, name, runtime, progress))
-                continue
-            whole = _profile([*profile, "open"][0], precision, name) if model else _profile(name, precision)
-            verified.append(verify_end_to_end(data, whole, runtime, progress))
+            if whole is None:
+                verified.append(verify_aligned(data, name, runtime, progress, cache))
+            else:
+                verified.append(verify_end_to_end(data, whole, runtime, progress, cache))
     reports = [v.report for v in verified]
     print_verification(reports)
     differences = _compare(verified)
     print_differences(differences)
+    _save(report, reports)
     if plot:
         _plot(plot, verified)
     if html:
         _write_page(html, verified, differences, pictures_of(data), thumbnails)
     if scores:
         _write_scores(scores, verified)
-    _save(report, reports)
 
 
 @app.command()
@@ -153,6 +158,15 @@ def _profile(name: str, precision: str, embedder: str = "") -> "Profile":
     return chosen.model_copy(update={"embedder": embedder}) if embedder else chosen
 
 
+def _wholes(protocol: str, model: list[str], profile: list[str], precision: str) -> "list[Profile | None]":
+    """For each system the profile that finds the faces; None for aligned crops."""
+    if protocol == "lfw-view2":
+        return [None for _ in model]
+    if model:
+        return [_profile([*profile, "open"][0], precision, name) for name in model]
+    return [_profile(name, precision) for name in profile or ["open"]]
+
+
 def _check_systems(protocol: str, model: list[str], profile: list[str]) -> None:
     """Refuse embedders and profiles that the protocol cannot measure."""
     if protocol not in {"lfw-view1", "lfw-view2"}:
@@ -177,8 +191,7 @@ def _save(path: Path | None, reports: "Sequence[VerificationReport] | Sequence[D
         return
     from lineament.evaluation.jsonfile import dump_reports
 
-    path.write_text(dump_reports(reports), encoding="utf-8")
-    note(f"report written to {path}")
+    save_text(path, dump_reports(reports), "report")
 
 
 def _plot(path: Path, verified: "Sequence[Verified]") -> None:
@@ -189,22 +202,26 @@ def _plot(path: Path, verified: "Sequence[Verified]") -> None:
     for found in verified:
         pairs = found.scored.by_subject()
         systems[found.report.system.name] = Scores(pairs.scores[pairs.mated], pairs.scores[~pairs.mated])
-    plot_roc(path, systems)
-    plot_det(path.with_name(f"{path.stem}-det.png"), systems)
+    _save_png(path, plot_roc, systems)
+    _save_png(path.with_name(f"{path.stem}-det.png"), plot_det, systems)
     for number, found in enumerate(verified, 1):
         thresholds = {f"FMR {point.asked:g}": point.threshold for point in found.report.points}
         suffix = f"-{number}" if len(verified) > 1 else ""
         target = path.with_name(f"{path.stem}-similarities{suffix}.png")
-        plot_similarities(target, systems[found.report.system.name], thresholds)
-    note(f"plots written to {path.parent}")
+        _save_png(target, plot_similarities, systems[found.report.system.name], thresholds)
+
+
+def _save_png(path: Path, draw: Callable[..., None], *arguments: Any) -> None:
+    drawn = io.BytesIO()
+    draw(drawn, *arguments)
+    save_bytes(path, drawn.getvalue(), "picture")
 
 
 def _write_scores(path: Path, verified: "Sequence[Verified]") -> None:
     """The comparisons behind the reports."""
-    from lineament.evaluation.scorelists import write_scores
+    from lineament.evaluation.scorelists import score_list
 
-    write_scores(path, {found.report.system.name: found.scored for found in verified})
-    note(f"scores written to {path}")
+    save_text(path, score_list({found.report.system.name: found.scored for found in verified}), "scores")
     if len(verified) == 1 and verified[0].scored.compared.all():
         note(f"read them with: lineament evaluate scores {path}")
 
@@ -232,5 +249,4 @@ def _write_page(
         worst_errors(v.scored, pictures, v.report.system.name, v.report.eer_threshold, thumbnails)
         for v in (verified if thumbnails else ())
     ]
-    path.write_text(reports_page([found.report for found in verified], differences, worst), encoding="utf-8")
-    note(f"page written to {path}")
+    save_text(path, reports_page([found.report for found in verified], differences, worst), "page")

@@ -1,16 +1,26 @@
 """``lineament evaluate folder | pairs | templates | pack | scores``: measure on your own data."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import typer
 
-from lineament.cli.common import ACCEPT, BACKEND, PROFILE, THREADS, open_pipeline, require_folder
-from lineament.cli.output import note, picture_progress, print_table
+from lineament.cli.common import (
+    ACCEPT,
+    BACKEND,
+    THREADS,
+    asked_runtime,
+    embeddings_folder,
+    fetch_profile,
+    open_pipeline,
+    require_folder,
+)
+from lineament.cli.figures import print_own, print_report_diff
+from lineament.cli.output import picture_progress, save_text
 
 if TYPE_CHECKING:
     from lineament.evaluation.own import Asked, Measured, OwnReport
-    from lineament.zoo.session import Backend
 
 app = typer.Typer()
 
@@ -22,7 +32,7 @@ def _rates(values: list[float]) -> list[float]:
     return values
 
 
-def _report_file(path: Path | None) -> Path | None:
+def _target(path: Path | None) -> Path | None:
     if path is not None:
         require_folder(path)
     return path
@@ -50,14 +60,26 @@ BY = typer.Option("", "--by", help="Column of --groups that holds the groups.", 
 SEED = typer.Option(0, "--seed", min=0, help="Seed of galleries, drawn pairs and intervals.")
 REPLICATES = typer.Option(1000, "--replicates", min=100, help="Bootstrap replicates behind the intervals.")
 REPORT = typer.Option(
-    None, "--report", callback=_report_file, help="Write the full report to this JSON file."
+    None,
+    "--report",
+    callback=_target,
+    help="Write the full report to this JSON file; a list of them for several systems.",
+)
+HTML = typer.Option(
+    None, "--html", callback=_target, help="Write everything to this HTML page, which opens offline."
+)
+PROFILES = typer.Option(
+    ["open"],
+    "--profile",
+    envvar="LINEAMENT_PROFILE",
+    help="Models and rules to use; repeatable, every further one is compared with the first.",
 )
 
 
 @app.command()
 def folder(
     pictures: Path = typer.Argument(..., metavar="FOLDER", help="Folder or zip with one folder a person."),
-    profile: str = PROFILE,
+    profile: list[str] = PROFILES,
     fmr: list[float] = FMR,
     fpir: list[float] = FPIR,
     groups: Path = GROUPS,
@@ -65,6 +87,7 @@ def folder(
     seed: int = SEED,
     replicates: int = REPLICATES,
     report: Path = REPORT,
+    html: Path = HTML,
     backend: str = BACKEND,
     threads: int = THREADS,
     accept_noncommercial: bool = ACCEPT,
@@ -78,10 +101,11 @@ def folder(
 
     asked = _asked(fmr, fpir, (groups, by), (seed, replicates))
     with PictureSource(pictures) as source:
-        measured = _product(profile, backend, threads, accept_noncommercial)
-        with picture_progress(profile) as progress:
-            found = measure_people(source, measured, asked, progress)
-    _show(found, report)
+        found = []
+        for measured in _products(profile, backend, threads, accept_noncommercial):
+            with picture_progress(measured.system.name) as progress:
+                found.append(measure_people(source, measured, asked, progress))
+    _finish(found, report, html)
 
 
 @app.command()
@@ -95,13 +119,14 @@ def pairs(
     label: str = typer.Option("", "--label", help="CSV column: same or different.", show_default=False),
     subject_a: str = typer.Option("", "--subject-a", help="CSV column: first person.", show_default=False),
     subject_b: str = typer.Option("", "--subject-b", help="CSV column: second person.", show_default=False),
-    profile: str = PROFILE,
+    profile: list[str] = PROFILES,
     fmr: list[float] = FMR,
     groups: Path = GROUPS,
     by: str = BY,
     seed: int = SEED,
     replicates: int = REPLICATES,
     report: Path = REPORT,
+    html: Path = HTML,
     backend: str = BACKEND,
     threads: int = THREADS,
     accept_noncommercial: bool = ACCEPT,
@@ -125,10 +150,11 @@ def pairs(
     listed = read_pair_list(pair_list, columns)
     with PictureSource(images) as source:
         source.require(listed.samples)
-        measured = _product(profile, backend, threads, accept_noncommercial)
-        with picture_progress(profile) as progress:
-            found = measure_pairs(listed, source, measured, asked, progress)
-    _show(found, report)
+        found = []
+        for measured in _products(profile, backend, threads, accept_noncommercial):
+            with picture_progress(measured.system.name) as progress:
+                found.append(measure_pairs(listed, source, measured, asked, progress))
+    _finish(found, report, html)
 
 
 @app.command()
@@ -143,12 +169,13 @@ def templates(
     gallery: list[Path] = typer.Option(
         [], "--gallery", help="CSV with the column template, repeatable; all others are searched for."
     ),
-    profile: str = PROFILE,
+    profile: list[str] = PROFILES,
     fmr: list[float] = FMR,
     fpir: list[float] = FPIR,
     seed: int = SEED,
     replicates: int = REPLICATES,
     report: Path = REPORT,
+    html: Path = HTML,
     backend: str = BACKEND,
     threads: int = THREADS,
     accept_noncommercial: bool = ACCEPT,
@@ -164,20 +191,27 @@ def templates(
     protocol = TemplateProtocol(read_template_list(listed), pair_list, tuple(gallery))
     with PictureSource(images) as source:
         source.require(protocol.listed.files)
-        measured = _product(profile, backend, threads, accept_noncommercial)
-        with picture_progress(profile) as progress:
-            found = measure_templates(protocol, source, measured, asked, progress)
-    _show(found, report)
+        found = []
+        for measured in _products(profile, backend, threads, accept_noncommercial):
+            with picture_progress(measured.system.name) as progress:
+                found.append(measure_templates(protocol, source, measured, asked, progress))
+    _finish(found, report, html)
 
 
 @app.command()
 def pack(
     file: Path = typer.Argument(..., metavar="FILE", help="Pack of aligned 112 px crops (.bin)."),
-    model: str = typer.Option(..., "--model", help="Embedder; NAME+flip averages with the mirror image."),
+    model: list[str] = typer.Option(
+        ...,
+        "--model",
+        help="Embedder, repeatable; every further one is compared with the first. NAME+flip averages with the mirror "
+        "image.",
+    ),
     fmr: list[float] = FMR,
     seed: int = SEED,
     replicates: int = REPLICATES,
     report: Path = REPORT,
+    html: Path = HTML,
     backend: str = BACKEND,
     threads: int = THREADS,
 ) -> None:
@@ -186,23 +220,32 @@ def pack(
     Example: lineament evaluate pack lfw.bin --model mobilefacenet+flip --report x.json
     """
     from lineament.evaluation.own import measure_pack
+    from lineament.evaluation.systems import require_models
 
     asked = _asked(fmr, [], (None, ""), (seed, replicates))
-    measured = _bare(model, backend, threads)
-    with picture_progress(model) as progress:
-        found = measure_pack(file, measured, asked, progress)
-    _show(found, report)
+    require_models(_each_once(model, "--model"))
+    found = []
+    for name in model:
+        measured = _bare(name, backend, threads)
+        with picture_progress(name) as progress:
+            found.append(measure_pack(file, measured, asked, progress))
+    _finish(found, report, html)
 
 
 @app.command()
 def scores(
     file: Path = typer.Argument(..., metavar="FILE", help="CSV of scores; higher is more alike."),
-    score: str = typer.Option("score", "--score", help="Column of the scores."),
+    score: list[str] = typer.Option(
+        ["score"],
+        "--score",
+        help="Column of the scores of a system, repeatable; every further one is compared with the first.",
+    ),
     label: str = typer.Option("label", "--label", help="Column: same or different."),
     fmr: list[float] = FMR,
     seed: int = SEED,
     replicates: int = REPLICATES,
     report: Path = REPORT,
+    html: Path = HTML,
 ) -> None:
     """1:1 rates of scores that any program made; with subject_a and subject_b, intervals over people.
 
@@ -212,7 +255,11 @@ def scores(
     from lineament.evaluation.scorelists import read_scores
 
     asked = _asked(fmr, [], (None, ""), (seed, replicates))
-    _show(measure_scores(read_scores(file, score, label), file, asked), report)
+    found = [
+        measure_scores(read_scores(file, column, label), file, asked, column)
+        for column in _each_once(score, "--score")
+    ]
+    _finish(found, report, html)
 
 
 def _asked(
@@ -230,60 +277,47 @@ def _asked(
     return Asked(tuple(fmr) or RATES, tuple(fpir) or FPIRS, plan, None if path is None else (path, column))
 
 
-def _product(profile: str, backend: str, threads: int, accept_noncommercial: bool) -> "Measured":
-    """A profile as ``lineament verify`` runs it."""
-    from lineament.evaluation.systems import product_of
-    from lineament.zoo.options import FetchOptions
-    from lineament.zoo.profiles import find_profile
-    from lineament.zoo.session import Runtime
+def _each_once(names: list[str], option: str) -> list[str]:
+    if len(set(names)) < len(names):
+        raise typer.BadParameter("name each system once", param_hint=option)
+    return names
 
-    pipeline = open_pipeline(profile, backend, threads, accept_noncommercial)
-    used = Runtime(cast("Backend", backend), threads=threads).resolved().backend
-    folder = FetchOptions.from_environment().cache / "embeddings"
-    note(f"embeddings are kept in {folder}")
-    return product_of(find_profile(profile), pipeline, used, folder)
+
+def _products(
+    profiles: list[str], backend: str, threads: int, accept_noncommercial: bool
+) -> "Iterator[Measured]":
+    """Profiles as ``lineament verify`` runs them, one after the other."""
+    from lineament.evaluation.systems import product_of
+    from lineament.pipeline import Engine
+    from lineament.zoo.profiles import find_profile
+
+    chosen = [find_profile(name) for name in _each_once(profiles, "--profile")]
+    for profile in chosen:  # what cannot be had is said before the first picture
+        fetch_profile(profile.name, accept_noncommercial)
+    for profile in chosen:
+        pipeline = open_pipeline(profile.name, backend, 1, accept_noncommercial)
+        with Engine(pipeline, workers=threads) as engine:
+            yield product_of(profile, engine, embeddings_folder(), asked_runtime(backend, threads))
 
 
 def _bare(model: str, backend: str, threads: int) -> "Measured":
     """An embedder on aligned crops."""
     from lineament.evaluation.systems import embedder_of
-    from lineament.zoo.session import Runtime
 
-    return embedder_of(model, Runtime(cast("Backend", backend), threads=threads))
+    return embedder_of(model, asked_runtime(backend, threads), embeddings_folder())
 
 
-def _show(found: "OwnReport", report: Path | None) -> None:
-    print(found.text())
-    if found.groups is not None:
-        print_table(
-            (
-                "group",
-                "people",
-                "mated",
-                "FNMR (FRR)",
-                "95 % interval",
-                "non-mated",
-                "FMR (FAR)",
-                "95 % interval",
-            ),
-            [
-                (
-                    g.group,
-                    "" if g.n_subjects is None else f"{g.n_subjects:,}",
-                    f"{g.n_mated:,}",
-                    _number(g.fnmr),
-                    f"{_number(g.fnmr_low)} to {_number(g.fnmr_high)}",
-                    f"{g.n_nonmated:,}",
-                    _number(g.fmr),
-                    f"{_number(g.fmr_low)} to {_number(g.fmr_high)}",
-                )
-                for g in found.groups.groups
-            ],
-        )
+def _finish(found: "Sequence[OwnReport]", report: Path | None, html: Path | None) -> None:
+    """Print the reports, compare them in pairs, write what was asked for."""
+    from lineament.evaluation.html import reports_page
+    from lineament.evaluation.jsonfile import dump_reports
+    from lineament.evaluation.report_diff import compare_reports, diff_reports
+
+    print_own(found)
+    for other in found[1:]:
+        print_report_diff(diff_reports(found[0], other))
     if report is not None:
-        report.write_text(found.to_json(), encoding="utf-8")
-        note(f"report written to {report}")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+        text = found[0].to_json() if len(found) == 1 else dump_reports(found)
+        save_text(report, text, "report")
+    if html is not None:
+        save_text(html, reports_page(found, compare_reports(found)), "page")

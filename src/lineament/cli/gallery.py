@@ -4,16 +4,20 @@ from pathlib import Path
 
 import typer
 
+from lineament.cli import gallery_copies, gallery_keys, gallery_review, gallery_upgrade
 from lineament.cli.common import GALLERY, open_gallery
 from lineament.cli.exits import Exit
-from lineament.cli.output import JsonFlag, note, print_json, print_pairs
-from lineament.cli.people import when
+from lineament.cli.output import JsonFlag, note, print_json, print_pairs, when
 
 app = typer.Typer(
-    help="Look at, check and carry a gallery.",
+    help="Look at, check, carry, encrypt and keep a gallery.",
     no_args_is_help=True,
     context_settings={"max_content_width": 110},
 )
+app.add_typer(gallery_copies.app)
+app.add_typer(gallery_keys.app)
+app.add_typer(gallery_review.app, name="review")
+app.add_typer(gallery_upgrade.app, name="upgrade")
 
 
 @app.command()
@@ -36,6 +40,10 @@ def info(gallery: Path = GALLERY, as_json: bool = JsonFlag) -> None:
                 "layout": found.schema_version,
                 "made": when(found.created_s),
                 "bytes": found.bytes_on_disk,
+                "held_samples": found.held,
+                "encrypted": found.encrypted,
+                "public_key": found.public_key,
+                "other_space": found.other_space or None,
             }
         )
         return
@@ -43,8 +51,11 @@ def info(gallery: Path = GALLERY, as_json: bool = JsonFlag) -> None:
         [
             ("gallery", str(gallery)),
             ("people", f"{found.size.subjects:,}"),
-            ("samples", f"{found.size.samples:,}"),
+            ("samples", f"{found.size.samples:,}" + (f", {found.held:,} not searched" if found.held else "")),
             ("embedding space", found.space),
+            *([("upgrade", f"templates of {found.other_space} beside them")] if found.other_space else []),
+            ("encrypted", "yes" if found.encrypted else "no"),
+            ("receipts", f"verified by the public key {found.public_key}"),
             ("calibration", found.calibration or "none noted"),
             ("made", when(found.created_s)),
             ("on the disk", f"{found.bytes_on_disk / 1e6:.2f} MB, layout {found.schema_version}"),

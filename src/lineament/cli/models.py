@@ -1,6 +1,7 @@
 """``lineament models``: which models there are, where their weights come from, whether they are sound."""
 
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import typer
 
@@ -8,12 +9,14 @@ from lineament.cli.exits import Exit
 from lineament.cli.output import JsonFlag, download_progress, note, print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
-    from lineament.zoo.manifest import Manifest
+    from lineament.zoo.manifest import BundledSource, Manifest, PackageSource, UrlSource
     from lineament.zoo.options import FetchOptions
     from lineament.zoo.verify import Verification
 
 app = typer.Typer(
-    help="List, fetch and check models.", no_args_is_help=True, context_settings={"max_content_width": 110}
+    help="List, fetch, check, add and remove models.",
+    no_args_is_help=True,
+    context_settings={"max_content_width": 110},
 )
 NAME = typer.Argument(help="Name of a model, as in 'lineament models list'.")
 OFFLINE = typer.Option(False, "--offline", help="Use the cache and LINEAMENT_WEIGHTS only.")
@@ -26,19 +29,19 @@ ACCEPT = typer.Option(
 
 @app.command("list")
 def list_(
-    task: str = typer.Option("", "--task", help="Only detection, landmarks or embedding."),
+    task: str = typer.Option("", "--task", help="Only detection, landmarks, embedding or restore."),
     as_json: bool = JsonFlag,
 ) -> None:
     """Models of the registry, their licence and where their weights are.
 
     Example: lineament models list --task embedding
     """
-    from lineament.zoo.manifest import list_models
+    from lineament.zoo.manifest import Task, list_models
     from lineament.zoo.options import FetchOptions
     from lineament.zoo.verify import whereabouts
 
-    if task not in {"", "detection", "landmarks", "embedding"}:
-        raise typer.BadParameter("must be detection, landmarks or embedding", param_hint="--task")
+    if task not in {"", *get_args(Task)}:
+        raise typer.BadParameter(f"must be one of {', '.join(get_args(Task))}", param_hint="--task")
     options = FetchOptions.from_environment()
     models = [m for m in list_models().values() if task in {"", m.task}]
     rows = [
@@ -117,17 +120,21 @@ def _facts(manifest: "Manifest", where: str, accepted: bool) -> list[tuple[str, 
             (f"file ({weight.role})", f"{weight.file}, {_size(weight.bytes)}"),
             ("  sha256", weight.sha256),
         ]
-        for source in weight.sources:
-            text = (
-                source.url
-                if source.kind == "url"
-                else f"{source.archive} of {source.package} {source.version}"
-            )
-            facts.append(("  source", text))
+        facts += [("  source", _source(s)) for s in weight.sources]
     for metric in manifest.metric:
         by = metric.report if metric.measured_by == "us" else "stated by the publisher"
         facts.append((metric.name, f"{metric.value:g} {metric.interval95 or ''} on {metric.protocol}; {by}"))
     return facts
+
+
+def _source(source: "PackageSource | UrlSource | BundledSource") -> str:
+    if source.kind == "url":
+        return source.url
+    return (
+        "this package"
+        if source.kind == "bundled"
+        else f"{source.archive} of {source.package} {source.version}"
+    )
 
 
 @app.command()
@@ -283,6 +290,50 @@ def path(name: str = NAME, accept_noncommercial: bool = ACCEPT, as_json: bool = 
         return
     for file in files.values():
         print(file.path)
+
+
+@app.command()
+def add(
+    source: Path = typer.Argument(metavar="FOLDER", help="Folder or zip file of an exported model."),
+    name: str = typer.Option("", "--name", help="Another name for it.", show_default=False),
+    replace: bool = typer.Option(False, "--replace", help="Take the place of your model of that name."),
+    as_json: bool = JsonFlag,
+) -> None:
+    """Add an exported model of your own, after its files and golden vectors were checked.
+
+    It goes to your folder of models (LINEAMENT_MODELS). An embedder can then be given wherever a profile can; it
+    has no thresholds until "lineament calibrate" has measured them.
+
+    Example: lineament models add runs/r50/export --name r50.mine
+    """
+    from lineament.zoo.user import add_model
+
+    added = add_model(source, name, replace=replace)
+    manifest = added.manifest
+    if as_json:
+        print_json({"name": manifest.name, "file": str(added.path), "replaced": added.replaced})
+        return
+    print(f"{'replaced' if added.replaced else 'added'} {manifest.name}: {added.path}")
+    if manifest.task == "embedding":
+        print(
+            f"measure its thresholds: lineament calibrate PEOPLE --profile {manifest.name}\n"
+            f"then: lineament verify A B --profile {manifest.name} --fmr 1e-3"
+        )
+
+
+@app.command()
+def remove(name: str = NAME, as_json: bool = JsonFlag) -> None:
+    """Delete a model that you added; its calibration records stay.
+
+    Example: lineament models remove r50.mine
+    """
+    from lineament.zoo.user import remove_model
+
+    remove_model(name)
+    if as_json:
+        print_json({"removed": name})
+        return
+    print(f"removed {name}")
 
 
 @app.command("accept")

@@ -4,9 +4,13 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
+
+from lineament.core.errors import InputError
 
 if TYPE_CHECKING:
     from lineament.zoo.options import Progress
@@ -50,9 +54,44 @@ def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
         print(f"{name:<{width}}  {value}".rstrip())
 
 
+def when(seconds: float) -> str:
+    """A time as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def note(text: str) -> None:
     """Tell the user something that is not the result."""
     print(f"lineament: {text}", file=sys.stderr)
+
+
+def save_text(path: Path, text: str, what: str) -> None:
+    """:func:`save_bytes` of a text in UTF-8."""
+    save_bytes(path, text.encode(), what)
+
+
+def save_bytes(path: Path, data: bytes, what: str) -> None:
+    """Write a file whole or not at all, and say so on stderr.
+
+    Args:
+        path: file to write; its folder is there. Devices, pipes and links are written through.
+        data: what it holds.
+        what: what it is called.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    from lineament.zoo.files import write_atomic
+
+    try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_bytes(data)
+        else:
+            write_atomic(path, data)
+    except OSError as error:
+        raise InputError(
+            f"the {what} cannot be written to {path}: {error.strerror}; check the folder and its space"
+        ) from error
+    note(f"{what} written to {path}")
 
 
 @contextmanager

@@ -1,18 +1,20 @@
 """``lineament people``: who is in a gallery."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
 
+from lineament.cli import people_corrections
 from lineament.cli.common import GALLERY, open_gallery
-from lineament.cli.output import JsonFlag, note, print_json, print_table
+from lineament.cli.output import JsonFlag, note, print_json, print_table, when
+from lineament.cli.removals import new_receipt, receipt_json, save_receipts, warn
 
 app = typer.Typer(
     help="List, show, remove, merge and rename the people of a gallery.",
     no_args_is_help=True,
     context_settings={"max_content_width": 110},
 )
+app.add_typer(people_corrections.app)
 NAME = typer.Argument(help="Id of the person, as in 'lineament people list'.")
 
 
@@ -26,7 +28,13 @@ def list_(gallery: Path = GALLERY, as_json: bool = JsonFlag) -> None:
         people = opened.subjects()
     if as_json:
         rows = [
-            {"subject": p.subject_id, "samples": p.samples, "enrolled": when(p.created_s)} for p in people
+            {
+                "subject": p.subject_id,
+                "samples": p.samples,
+                "enrolled": when(p.created_s),
+                "seen": None if p.seen_s is None else when(p.seen_s),
+            }
+            for p in people
         ]
         print_json({"gallery": str(gallery), "people": rows})
     elif not people:
@@ -48,14 +56,19 @@ def show(name: str = NAME, gallery: Path = GALLERY, as_json: bool = JsonFlag) ->
         samples = opened.subject(name)
     if as_json:
         rows = [
-            {"sample": s.sample_id, "source_sha256": s.source_sha256, "enrolled": when(s.created_s)}
+            {
+                "sample": s.sample_id,
+                "state": s.state,
+                "source_sha256": s.source_sha256,
+                "enrolled": when(s.created_s),
+            }
             for s in samples
         ]
         print_json({"gallery": str(gallery), "subject": name, "samples": rows})
         return
     print_table(
-        ("sample", "enrolled", "sha256 of the picture"),
-        [(s.sample_id, when(s.created_s), s.source_sha256[:16]) for s in samples],
+        ("sample", "state", "enrolled", "sha256 of the picture"),
+        [(s.sample_id, s.state, when(s.created_s), s.source_sha256[:16]) for s in samples],
     )
 
 
@@ -63,13 +76,24 @@ def show(name: str = NAME, gallery: Path = GALLERY, as_json: bool = JsonFlag) ->
 def remove(
     name: str = NAME,
     sample: str = typer.Option("", "--sample", help="Only this sample of the person.", show_default=False),
+    receipt: Path = typer.Option(
+        None,
+        "--receipt",
+        callback=new_receipt,
+        help="Also write a signed receipt to this new file (JSON).",
+        show_default=False,
+    ),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
     gallery: Path = GALLERY,
     as_json: bool = JsonFlag,
 ) -> None:
     """Remove a person, or one sample, and overwrite the bytes on the disk. This cannot be undone.
 
-    Examples: lineament people remove ada · lineament people remove ada --sample sample-1f3a --yes
+    Backups and exports are not changed: the receipt lists the known ones, and "lineament gallery verify-receipt"
+    looks into them.
+
+    Examples: lineament people remove ada --receipt ada.json ·
+    lineament people remove ada --sample sample-1f3a --yes
     """
     from lineament.core.errors import SubjectNotFound
 
@@ -83,12 +107,15 @@ def remove(
         if not yes:
             typer.confirm(f"Remove {what} from {gallery} for good?", abort=True, err=True)
         done = opened.remove_sample(sample) if sample else opened.remove_subject(name)
+    signed = [] if done.receipt is None else [done.receipt]
     if as_json:
-        print_json({"subject": name, "samples_removed": done.samples, "purged": done.purged})
+        facts = {"subject": name, "samples_removed": done.samples, "purged": done.purged}
+        print_json(facts | {"receipt": next(map(receipt_json, signed), None)})
     else:
         print(f"removed {what}")
-    if not done.purged:
-        note("another process still reads the gallery; the bytes are overwritten when it closes")
+    warn(signed, done.purged)
+    if receipt is not None and done.receipt is not None:
+        save_receipts({receipt: done.receipt})
 
 
 @app.command()
@@ -129,9 +156,24 @@ def rename(
         print(f"{old} is now {new}")
 
 
-def when(seconds: float) -> str:
-    """A time as ISO 8601 in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+@app.command()
+def seen(
+    names: list[str] = typer.Argument(..., metavar="NAME...", help="Who was seen."),
+    gallery: Path = GALLERY,
+    as_json: bool = JsonFlag,
+) -> None:
+    """Note that people were seen now, for "lineament gallery retention --unseen-days". Unknown ones are passed over.
+
+    Searching notes nothing by itself.
+
+    Example: lineament people seen ada bob
+    """
+    with open_gallery(gallery) as opened:
+        noted = opened.retention.mark_seen(names)
+    if as_json:
+        print_json({"gallery": str(gallery), "noted": noted})
+    else:
+        print(f"noted {noted:,} of {len(set(names)):,} as seen")
 
 
 def _samples(count: int) -> str:

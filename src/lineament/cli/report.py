@@ -5,12 +5,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lineament.cli.figures import print_detection, print_figures, print_verification
-from lineament.cli.output import JsonFlag, note, print_json, print_pairs, print_table
+from lineament.cli.figures import (
+    print_detection,
+    print_figures,
+    print_megaface,
+    print_own,
+    print_verification,
+)
+from lineament.cli.output import JsonFlag, note, print_json, print_pairs, print_table, save_text
 
 if TYPE_CHECKING:
-    from lineament.evaluation.differences import ReportDiff
     from lineament.evaluation.reading import Report
+    from lineament.evaluation.report_diff import ReportDiff
 
 app = typer.Typer(
     help="Look at reports of `lineament evaluate`, compare them, put them on a page.",
@@ -26,6 +32,8 @@ def show(report: Path = typer.Argument(..., metavar="REPORT", help="JSON file of
     Example: lineament report show lfw.json
     """
     from lineament.evaluation.detection import DetectionReport
+    from lineament.evaluation.megaface_report import MegafaceReport
+    from lineament.evaluation.own import OwnReport
     from lineament.evaluation.reading import read_reports, same_kind
     from lineament.evaluation.verification import VerificationReport
 
@@ -34,19 +42,24 @@ def show(report: Path = typer.Argument(..., metavar="REPORT", help="JSON file of
         verification = [r for r in group if isinstance(r, VerificationReport)]
         if verification:
             print_verification(verification)
+        print_own([r for r in group if isinstance(r, OwnReport)])
         detection = [r for r in group if isinstance(r, DetectionReport)]
         if detection:
             print_detection(detection)
+        print_megaface([r for r in group if isinstance(r, MegafaceReport)])
     for found in reports:
         _print_provenance(found)
 
 
 def _print_provenance(report: "Report") -> None:
+    from lineament.evaluation.reading import name_of
+
     machine = report.machine
+    weights = report.system.weights if report.system else ()
     print_pairs(
         [
-            ("system", report.system.name),
-            *((f"weights {w.name}", f"sha256 {w.sha256}") for w in report.system.weights),
+            ("system", name_of(report)),
+            *((f"weights {w.name}", f"sha256 {w.sha256}") for w in weights),
             ("measured on", f"{machine.processor}, {machine.cores} cores, {machine.system}"),
             ("versions", ", ".join(f"{name} {version}" for name, version in machine.versions.items())),
         ]
@@ -59,19 +72,20 @@ def html(
     reports: list[Path] = typer.Argument(..., metavar="REPORT...", help="JSON files of --report."),
     out: Path = typer.Option(..., "--out", "-o", help="HTML file to write."),
 ) -> None:
-    """One page that opens offline: tables, ROC, DET, similarities, refusals, provenance; systems side by side.
+    """One page that opens offline: tables, ROC, DET, CMC, similarities, groups, refusals, provenance.
+
+    Systems that were measured on the same data stand side by side.
 
     Example: lineament report html lfw.json -o lfw.html
     """
-    from lineament.evaluation.differences import compare_reports
     from lineament.evaluation.html import reports_page
     from lineament.evaluation.reading import read_reports
+    from lineament.evaluation.report_diff import compare_reports
 
     if not out.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
     found = [report for path in reports for report in read_reports(path)]
-    out.write_text(reports_page(found, compare_reports(found)), encoding="utf-8")
-    note(f"page written to {out}")
+    save_text(out, reports_page(found, compare_reports(found)), "page")
 
 
 @app.command()
@@ -82,12 +96,12 @@ def diff(
 ) -> None:
     """What changed from A to B, and whether the intervals allow saying that the figures differ.
 
-    Reports of the same pictures, comparisons and draws are compared in pairs. Of several systems in a file, those
+    Reports of the same data, comparisons and draws are compared in pairs. Of several systems in a file, those
     of one name and data belong together. Example: lineament report diff before.json after.json
     """
     from lineament.core.errors import DataError
-    from lineament.evaluation.differences import diff_reports, match_reports
-    from lineament.evaluation.reading import read_reports
+    from lineament.evaluation.reading import name_of, read_reports
+    from lineament.evaluation.report_diff import diff_reports, match_reports
 
     pairs, alone = match_reports(read_reports(base), read_reports(other))
     if not pairs:
@@ -102,7 +116,7 @@ def diff(
         for one in found:
             _print_diff(one)
     if alone:
-        note(f"in one file only: {', '.join(report.system.name for report in alone)}")
+        note(f"in one file only: {', '.join(map(name_of, alone))}")
 
 
 def _print_diff(found: "ReportDiff") -> None:

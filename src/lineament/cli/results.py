@@ -10,6 +10,7 @@ from lineament.cli.output import note
 if TYPE_CHECKING:
     from lineament.core.errors import InputError
     from lineament.core.types import Candidate, Comparison, Decision, Detection, Face, OperatingPoint, Refusal
+    from lineament.gallery import Finding
 
 
 def detection_json(detection: "Detection") -> dict[str, Any]:
@@ -32,6 +33,17 @@ def detection_json(detection: "Detection") -> dict[str, Any]:
 def face_json(face: "Face") -> dict[str, Any]:
     """A face without its template."""
     return detection_json(face.detection) | {"rotation_deg": face.rotation_deg, "notes": list(face.notes)}
+
+
+def restored_json(face: "Face") -> dict[str, Any] | None:
+    """What was done to the picture of a reference first; None for a picture as it was."""
+    if face.restored is None:
+        return None
+    return {
+        "remover": face.restored.remover,
+        "mesh_score": face.restored.mesh_score,
+        "calibration_space": face.calibration_space,
+    }
 
 
 def refusal_json(refusal: "Refusal") -> dict[str, Any]:
@@ -91,6 +103,15 @@ def ratio_words(comparison: "Comparison") -> str:
     return "" if power is None else f", likelihood ratio 10^{power:.1f}"
 
 
+def restored_words(comparison: "Comparison") -> str:
+    """That the reference was restored, and what its similarity was before; nothing for one as it was."""
+    if comparison.reference.restored is None:
+        return ""
+    before = comparison.unrestored_similarity
+    without = "no face was found under the mesh" if before is None else f"{before:.4f} with the mesh"
+    return f", restored ({without})"
+
+
 def candidate_json(candidate: "Candidate | None") -> dict[str, Any] | None:
     """One entry of a candidate list."""
     if candidate is None:
@@ -101,6 +122,25 @@ def candidate_json(candidate: "Candidate | None") -> dict[str, Any] | None:
         "similarity": candidate.similarity,
         "sample": candidate.sample_id,
     }
+
+
+def finding_json(finding: "Finding") -> dict[str, Any]:
+    """Why a sample waits for a decision."""
+    return {
+        "kind": finding.kind,
+        "value": finding.value,
+        "limit": finding.limit,
+        "subject": finding.subject_id or None,
+        "sample": finding.sample_id or None,
+    }
+
+
+def finding_words(finding: "Finding") -> str:
+    """Why a sample waits, for people."""
+    what = finding.kind.replace("_", " ")
+    of = finding.sample_id or finding.subject_id
+    value = "not measured" if finding.value is None else f"{finding.value:.4f}"
+    return f"{what}{f' with {of}' if of else ''} ({value}, limit {finding.limit:.4f})"
 
 
 def say_refused(path: Path, refusal: "Refusal") -> Exit:

@@ -44,19 +44,22 @@ def verify(
     small or cut off; 4: a file cannot be read; 8: undecided, the similarity lies within the interval of the
     threshold. The highest code of all probes counts.
 
+    The profile id-photo takes a security mesh off the reference, and says so; probes are compared as they are.
+
     Examples: lineament verify passport.jpg selfie.jpg --fmr 1e-3 ·
     lineament verify passport.jpg selfies/ --fmr 1e-4 --json · lineament verify a.jpg b.jpg --fmr 1e-3 --picture ab.png
     """
-    from lineament.core.types import Face, Refusal, Role
+    from lineament.core.types import Face, Refusal
     from lineament.imaging import find_images, read_image
 
     files = find_images(probes)
     claimed = read_image(reference)
     pipeline = common.open_pipeline(profile, backend, threads, accept_noncommercial)
     point = pipeline.operating_point(fmr)
-    known = pipeline.extract_one(claimed, Role.REFERENCE)
+    known = pipeline.extract_reference(claimed)
     judged = []
     if isinstance(known, Face):
+        point = pipeline.point_for(known, fmr)
         judged = [_judge(pipeline, known, path, point) for path in progress(files, "comparing")]
     if picture is not None:
         _draw(picture, reference, claimed, known, judged, point)
@@ -66,6 +69,8 @@ def verify(
     if isinstance(known, Refusal):
         raise typer.Exit(results.say_refused(reference, known))
     codes = [_say(j, quiet=as_json) for j in judged]
+    if not as_json and known.restored is not None:
+        print(f"a mesh was taken off {reference} (score {known.restored.mesh_score:.2f})")
     if not as_json and any(c in (Exit.DONE, Exit.NO_MATCH, Exit.UNDECIDED) for c in codes):
         print(results.evidence(point))
     raise typer.Exit(common.worst(codes))
@@ -93,7 +98,7 @@ def _say(judged: Judged, quiet: bool) -> Exit:
             print(
                 f"{results.decision_words(found.decision):<9}  {judged.path}  similarity "
                 f"{results.beside_threshold(found.similarity, found.point)} at FMR {found.fmr:g}"
-                f"{results.ratio_words(found)}{_notes(found)}"
+                f"{results.ratio_words(found)}{results.restored_words(found)}{_notes(found)}"
             )
         return exit_of(found.decision)
     if isinstance(found, Refusal):
@@ -110,8 +115,9 @@ def _reference_json(path: Path, known: "Face | Refusal") -> dict[str, Any]:
     from lineament.core.types import Refusal
 
     if isinstance(known, Refusal):
-        return {"path": str(path), "face": None, "refusal": results.refusal_json(known)}
-    return {"path": str(path), "face": results.face_json(known), "refusal": None}
+        return {"path": str(path), "face": None, "restored": None, "refusal": results.refusal_json(known)}
+    face, restored = results.face_json(known), results.restored_json(known)
+    return {"path": str(path), "face": face, "restored": restored, "refusal": None}
 
 
 def _json(judged: list[Judged]) -> list[dict[str, Any]]:
@@ -120,10 +126,11 @@ def _json(judged: list[Judged]) -> list[dict[str, Any]]:
     rows = []
     for j in judged:
         row: dict[str, Any] = {"path": str(j.path), "decision": "", "similarity": None, "llr": None}
-        row |= {"log10_lr": None, "face": None, "refusal": None, "error": None}
+        row |= {"log10_lr": None, "unrestored_similarity": None, "face": None, "refusal": None, "error": None}
         if isinstance(j.outcome, Comparison):
             row["decision"] = j.outcome.decision.value
             row |= {"similarity": j.outcome.similarity} | results.ratio_json(j.outcome)
+            row["unrestored_similarity"] = j.outcome.unrestored_similarity
             row["face"] = results.face_json(j.outcome.probe)
         elif isinstance(j.outcome, Refusal):
             row |= {"decision": "refused", "refusal": results.refusal_json(j.outcome)}
@@ -141,12 +148,14 @@ def _draw(
     judged: list[Judged],
     point: "OperatingPoint",
 ) -> None:
-    """The reference beside every probe."""
-    from lineament.core.types import Refusal
+    """The reference, as it was given, beside every probe."""
+    from lineament.core.types import Face, Refusal
 
     verdict = "refused" if isinstance(known, Refusal) else ""
     why = f"{results.refused_words(known)}\n" if isinstance(known, Refusal) else ""
     marks = pictures.marks_of(known, "", verdict)
+    if isinstance(known, Face) and known.restored is not None:
+        why = "mesh taken off\n"
     panels = [pictures.Panel(claimed, f"{why}reference: {reference.name}", verdict, marks)]
     panels += [_panel(j, j.image) for j in judged if j.image is not None]
     verdicts = {p.verdict for p in panels} - {""}

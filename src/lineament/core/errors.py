@@ -21,7 +21,11 @@
     │ ├ GalleryNotFound   no gallery at that path
     │ └ GalleryCorrupt    a file that is not a sound gallery
     ├ ConfigError     settings with faults, all of them listed
-    └ DataError       an evaluation set that cannot be read
+    ├ ServiceError    work that was asked of a shared engine
+    │ ├ EngineBusy        its queue is full; try again later
+    │ └ AccessDenied      no key, a wrong key, or one that may not do this
+    ├ DataError       a data set or pack that cannot be read
+    └ TrainingError   a training run that cannot go on
 
 Expected outcomes (no face, two faces, low quality) are not errors: they are returned as
 :class:`lineament.core.types.Refusal`. Programming mistakes raise ``TypeError`` or ``ValueError``.
@@ -104,5 +108,21 @@ class ConfigError(LineamentError):
     """Settings have faults; the message lists all of them."""
 
 
+class ServiceError(LineamentError):
+    """A shared engine cannot do what was asked now."""
+
+
+class EngineBusy(ServiceError):
+    """The queue of the engine is full; the same request may succeed later."""
+
+
+class AccessDenied(ServiceError):
+    """No key, a key that is not valid, or one that may not do this."""
+
+
 class DataError(LineamentError):
-    """An evaluation set cannot be read; the message names the record."""
+    """A data set or pack cannot be read; the message names the record."""
+
+
+class TrainingError(LineamentError):
+    """A training run cannot go on; the message gives the step and the last good checkpoint."""

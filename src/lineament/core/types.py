@@ -182,6 +182,25 @@ class Embedding:
         if not abs(norm - 1.0) < 1e-3:
             raise BadArray(f"an embedding must have unit length, got norm {norm:.4f}")
 
+    def similarity(self, other: "Embedding") -> float:
+        """Cosine in [-1, 1] with a template of the same space."""
+        return float(np.clip(self.vector @ other.vector, -1.0, 1.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restored:
+    """That a mesh was taken off a picture before its face was embedded.
+
+    Attributes:
+        remover: id of what took it off; thresholds measured on restored references belong to one remover.
+        mesh_score: how sure the mesh was, in [0, 1].
+        unrestored: template of the picture as it was; None when it gave no face that can be compared.
+    """
+
+    remover: str
+    mesh_score: float
+    unrestored: Embedding | None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
@@ -193,6 +212,7 @@ class Face:
         crop: (S, S, 3) uint8 RGB, the aligned picture that was embedded.
         rotation_deg: clockwise turn (0, 90, 180, 270) applied to make the picture upright by evidence.
         notes: what a person should know ("2 smaller faces ignored").
+        restored: what was done to the picture first; None for a picture as it was.
     """
 
     detection: Detection
@@ -200,6 +220,12 @@ class Face:
     crop: ImageArray
     rotation_deg: int = 0
     notes: tuple[str, ...] = ()
+    restored: Restored | None = None
+
+    @property
+    def calibration_space(self) -> str:
+        """Id under which comparisons with this face as reference are calibrated: ``space``, or ``space~remover``."""
+        return self.embedding.space + (f"~{self.restored.remover}" if self.restored else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +324,17 @@ class Comparison:
     def is_match(self) -> bool:
         """True when the decision is a match."""
         return self.decision is Decision.MATCH
+
+    @property
+    def unrestored_similarity(self) -> float | None:
+        """Cosine with the reference as it was before a mesh was taken off; None without both.
+
+        It decides nothing.
+        """
+        restored = self.reference.restored
+        if restored is None or restored.unrestored is None:
+            return None
+        return restored.unrestored.similarity(self.probe.embedding)
 
     @property
     def threshold(self) -> float:

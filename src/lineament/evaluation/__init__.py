@@ -1,12 +1,13 @@
 """Protocols, trials and reports: what a system is worth on data, and the thresholds that follow from it."""
 
-from lineament.evaluation.cache import EmbeddingCache
+from lineament.embedding.cache import EmbeddingCache
 from lineament.evaluation.calibration import Provenance, fit_calibration, supported_rates
 from lineament.evaluation.detection import DetectionReport, detection_report
 from lineament.evaluation.detection_sets import DetectionSet, LabelledPicture, read_dlib_faces, read_facemask
-from lineament.evaluation.differences import compare_systems, diff_reports
+from lineament.evaluation.differences import compare_systems
 from lineament.evaluation.html import reports_page
 from lineament.evaluation.machine import Machine, this_machine
+from lineament.evaluation.megaface_report import MegafaceReport, megaface_report
 from lineament.evaluation.own import (
     Asked,
     Measured,
@@ -18,6 +19,7 @@ from lineament.evaluation.own import (
 )
 from lineament.evaluation.plots import Scores, plot_ced, plot_cmc, plot_det, plot_roc, plot_similarities
 from lineament.evaluation.reading import read_reports
+from lineament.evaluation.report_diff import diff_reports
 from lineament.evaluation.samples import (
     SampleEmbeddings,
     all_pair_scores,
@@ -45,6 +47,7 @@ __all__ = [
     "LabelledPicture",
     "Machine",
     "Measured",
+    "MegafaceReport",
     "OwnReport",
     "PictureSource",
     "Provenance",
@@ -69,6 +72,7 @@ __all__ = [
     "measure_people",
     "measure_scores",
     "measure_templates",
+    "megaface_report",
     "pair_similarities",
     "plot_ced",
     "plot_cmc",

@@ -7,16 +7,17 @@ import numpy as np
 
 from lineament.core.arrays import ScoreArray
 from lineament.core.errors import DataError
+from lineament.evaluation.comparisons import without_errors
 from lineament.metrics.bootstrap import DEFAULT_RESAMPLING, PairScores, Resampling, bootstrap_fnmr_at_fmr
 from lineament.metrics.llr import cllr, fit_affine_smoothed, min_cllr
 from lineament.metrics.verification import fnmr_at_fmr
 from lineament.zoo.calibration import (
     MIN_FALSE_MATCHES,
-    CalibrationData,
     CalibrationRecord,
     CalibrationRow,
     ratio_limits,
 )
+from lineament.zoo.records import CalibrationData
 
 STEPS_PER_DECADE = 20
 LARGEST_FMR = 0.1
@@ -50,10 +51,13 @@ def _rows(
             f"{pairs.n_subjects} subjects are too few for an interval of the threshold: some resamples hold no "
             "admissible similarity; bring more subjects"
         )
+    n_mated_subjects = len(np.unique(pairs.subject_a[pairs.mated]))
     rows = []
     for column, rate in enumerate(rates):
         point = fnmr_at_fmr(same, different, rate)
-        around, missed = replicates.threshold_interval(column), replicates.fnmr_interval(column)
+        around = replicates.threshold_interval(column)
+        errors = int(np.count_nonzero(same < point.threshold))
+        missed = without_errors(replicates.fnmr_interval(column), errors, n_mated_subjects)
         rows.append(
             CalibrationRow(
                 fmr=rate,

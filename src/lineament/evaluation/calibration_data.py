@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from lineament.core.errors import DataError
+from lineament.embedding.cache import EmbeddingCache
 from lineament.evaluation.calibration import Provenance, fit_calibration
-from lineament.evaluation.protocols import END_TO_END, pictures_of
+from lineament.evaluation.peoplefolder import read_people
+from lineament.evaluation.protocols import END_TO_END, pictures_of, pipeline_cache
 from lineament.evaluation.samples import (
     Acquisition,
     Progress,
@@ -16,16 +18,16 @@ from lineament.evaluation.samples import (
     acquire_samples,
     all_pair_scores,
     decode_or_refuse,
-    extract_samples,
     outcomes_of,
 )
-from lineament.evaluation.sets import PictureSource
+from lineament.evaluation.sets import PictureSource, is_picture
 from lineament.evaluation.trials import read_pairs
-from lineament.imaging.formats import SUFFIXES
 from lineament.metrics.bootstrap import DEFAULT_RESAMPLING, Resampling
 from lineament.pipeline import FacePipeline
-from lineament.zoo.calibration import CalibrationData, CalibrationRecord
+from lineament.zoo.calibration import CalibrationRecord
 from lineament.zoo.profiles import Profile
+from lineament.zoo.records import CalibrationData
+from lineament.zoo.session import Runtime
 
 LFW_LIST = "pairsDevTest.txt"
 MOST_PICTURES = 10_000
@@ -39,11 +41,13 @@ class Calibrated:
 
     Attributes:
         record: the record.
-        refusals: how many pictures were left out for each reason.
+        refusals: how many pictures were refused for each reason.
+        notes: what else of the data was left out or is missing.
     """
 
     record: CalibrationRecord
     refusals: dict[str, int]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,24 +58,20 @@ class _Gathered:
     subjects: tuple[str, ...]
     digest: str
     how: str
+    notes: tuple[str, ...] = ()
 
 
-def people_of(names: Sequence[str]) -> dict[str, str]:
-    """The person of each picture: the first folder of its name.
+def check_names(names: Sequence[str]) -> None:
+    """Refuse before any picture is read what cannot be calibrated on.
 
     Args:
-        names: files relative to the data folder, with "/"; hidden ones and those that are no pictures are skipped.
+        names: files relative to the data folder, with "/"; hidden ones and those that are no pictures do not count.
 
     Raises:
         DataError: no picture, pictures outside of any person's folder, or too many pictures.
     """
-    paths = [PurePosixPath(name) for name in names]
-    pictures = [
-        p
-        for p in paths
-        if p.suffix.lower() in SUFFIXES and not any(part.startswith((".", "__MACOSX")) for part in p.parts)
-    ]
-    loose = [p for p in pictures if len(p.parts) == 1]
+    pictures = [name for name in names if is_picture(name)]
+    loose = [name for name in pictures if "/" not in name]
     if not pictures or loose:
         raise DataError(
             f"expected pictures in one folder for each person (person/photo.jpg), got {len(pictures)} pictures, "
@@ -82,7 +82,6 @@ def people_of(names: Sequence[str]) -> dict[str, str]:
             f"every pair of {len(pictures):,} pictures is too much to compare; bring at most {MOST_PICTURES:,}, "
             "rather many people than many pictures of each"
         )
-    return {str(p): p.parts[0] for p in pictures}
 
 
 def measure_calibration(
@@ -91,6 +90,8 @@ def measure_calibration(
     profile: Profile,
     progress: Progress | None = None,
     plan: Resampling = DEFAULT_RESAMPLING,
+    runtime: Runtime | None = None,
+    cache_folder: Path | None = None,
 ) -> Calibrated:
     """Measure thresholds and likelihood ratios of a pipeline's embedding space from every pair of pictures.
 
@@ -101,11 +102,15 @@ def measure_calibration(
         profile: what the pipeline was made from.
         progress: told after every batch.
         plan: bootstrap over subjects.
+        runtime: how the pipeline was asked to run; runtimes differ in the last digits.
+        cache_folder: keeps vectors and refusals, so that an interrupted run goes on; None keeps none.
 
     Raises:
         DataError: the data cannot be read, or are too few for a record.
     """
-    found = _lfw(data, pipeline, progress) if (data / LFW_LIST).is_file() else _own(data, pipeline, progress)
+    gather, how = (_lfw, END_TO_END) if (data / LFW_LIST).is_file() else (_own, OWN_PICTURES)
+    cache = None if cache_folder is None else pipeline_cache(cache_folder, profile, pipeline, how, runtime)
+    found = gather(data, pipeline, cache, progress)
     here = found.samples.acquired
     _, numbers = np.unique(np.asarray(found.subjects), return_inverse=True)
     pairs = all_pair_scores(found.samples.vectors[here], numbers[here].astype(np.int32))
@@ -114,29 +119,35 @@ def measure_calibration(
         name=f"{profile.name}-{name}",
         space=pipeline.embedding_space,
         data=(CalibrationData(name=name, digest=found.digest),),
-        protocol=f"every pair of the {len(here)} pictures of {found.how} (profile {profile.name}: "
+        protocol=f"every pair of the {int(here.sum())} pictures of {found.how} (profile {profile.name}: "
         f"{profile.detector} at {', '.join(map(str, profile.sides_px))} px, {profile.embedder}, "
         f"{profile.precision})",
         n_images=int(here.sum()),
         n_refused=int(len(here) - here.sum()),
     )
-    return Calibrated(fit_calibration(pairs, provenance, plan), found.samples.refusals)
+    return Calibrated(fit_calibration(pairs, provenance, plan), found.samples.refusals, found.notes)
 
 
-def _lfw(data: Path, pipeline: FacePipeline, progress: Progress | None) -> _Gathered:
+def _lfw(
+    data: Path, pipeline: FacePipeline, cache: EmbeddingCache | None, progress: Progress | None
+) -> _Gathered:
     trials = read_pairs(data / LFW_LIST)
+    acquisition = Acquisition(lambda images: outcomes_of(pipeline.extract_central(images)), cache=cache)
     with PictureSource(pictures_of(data)) as source:
-        samples = extract_samples(trials.samples, source, pipeline.extract_central, progress)
+        samples = acquire_samples(trials.samples, source, acquisition, pipeline.embedding_space, progress)
         digest = source.digest(trials.samples)
     return _Gathered(samples, trials.subjects, digest, f"LFW View 1 pairsDevTest once; {END_TO_END}")
 
 
-def _own(data: Path, pipeline: FacePipeline, progress: Progress | None) -> _Gathered:
+def _own(
+    data: Path, pipeline: FacePipeline, cache: EmbeddingCache | None, progress: Progress | None
+) -> _Gathered:
+    acquisition = Acquisition(
+        lambda images: outcomes_of(pipeline.extract_many(images)), decode_or_refuse, cache
+    )
     with PictureSource(data) as source:
-        people = people_of(source.names())
-        acquisition = Acquisition(lambda images: outcomes_of(pipeline.extract_many(images)), decode_or_refuse)
-        names = tuple(people)
-        samples = acquire_samples(names, source, acquisition, pipeline.embedding_space, progress)
-        return _Gathered(
-            samples, tuple(people.values()), source.digest(names), f"{data.name} once; {OWN_PICTURES}"
-        )
+        check_names(source.names())
+        people = read_people(source)
+        samples = acquire_samples(people.samples, source, acquisition, pipeline.embedding_space, progress)
+    how = f"{data.name} once; {OWN_PICTURES}"
+    return _Gathered(samples, people.subjects, people.data_sha256, how, people.notes)

@@ -9,9 +9,18 @@ from numpy.typing import NDArray
 
 from lineament.core.arrays import ScoreArray, frozen
 from lineament.core.errors import DataError
-from lineament.evaluation.verification import RatePoint
+from lineament.evaluation.evidence import Evidence, evidence_of
+from lineament.evaluation.one_to_one import RatePoint, separation_intervals, separation_text
 from lineament.metrics.binomial import clopper_pearson
-from lineament.metrics.bootstrap import Interval, PairScores, Resampling, bootstrap_fnmr_at_fmr
+from lineament.metrics.bootstrap import (
+    Interval,
+    PairScores,
+    Replicates,
+    Resampling,
+    SeparationReplicates,
+    bootstrap_eer_auc,
+    bootstrap_fnmr_at_fmr,
+)
 from lineament.metrics.lfw import FoldAccuracy, fold_accuracy
 from lineament.metrics.verification import (
     COUNT_RULE,
@@ -27,7 +36,7 @@ RATES = (1e-1, 1e-2, 1e-3, 1e-4)
 BY_SUBJECT = "95 % intervals from resampled people, the threshold chosen anew in each"
 BY_PAIR = (
     "95 % Clopper-Pearson intervals at a fixed threshold: the people are not known, and pairs that share people are "
-    "not independent, so these are too narrow"
+    "not independent, so these are too narrow; EER and AUC have none"
 )
 
 
@@ -70,6 +79,13 @@ class LabelledScores:
         """(P,) True where both pictures gave an embedding."""
         return np.asarray(self.scores > -math.inf)
 
+    def by_subject(self) -> PairScores | None:
+        """The comparisons that were made, with their subjects; None when these are not known."""
+        if self.subject_a is None or self.subject_b is None:
+            return None
+        made = self.compared
+        return PairScores(self.scores[made], self.subject_a[made], self.subject_b[made])
+
     def made(self) -> "LabelledScores":
         """The comparisons that could be made."""
         chosen = self.compared
@@ -93,7 +109,13 @@ class ComparisonReport:
         points: FNMR at the rates that are supported.
         not_supported: which asked rates are not given, and what they would need.
         intervals: how the intervals were made, in words.
-        folds: accuracy over the folds of the list; None without folds.
+        folds: accuracy over the folds of the list; None where :func:`complete_folds` says no.
+        eer_low: lower end of the 95 % interval of ``eer`` (subject bootstrap); None when subjects are not known and
+            in reports of older versions.
+        eer_high: upper end of it.
+        auc_low: lower end of the 95 % interval of ``auc``; None as ``eer_low``.
+        auc_high: upper end of it.
+        evidence: curves, histogram, replicates and digests; None in reports of older versions.
     """
 
     n_subjects: int | None
@@ -108,6 +130,11 @@ class ComparisonReport:
     not_supported: tuple[str, ...]
     intervals: str
     folds: FoldAccuracy | None
+    eer_low: float | None = None
+    eer_high: float | None = None
+    auc_low: float | None = None
+    auc_high: float | None = None
+    evidence: Evidence | None = None
 
     def text(self) -> str:
         """For people, a line for each figure; ISO names with TAR, FAR, FRR and EER beside them."""
@@ -121,12 +148,27 @@ class ComparisonReport:
                 f"accuracy {self.folds.accuracy:.4f} +- {self.folds.standard_error:.4f} (standard error, "
                 f"{len(self.folds.fold_accuracies)} folds)"
             )
-        lines.append(f"EER {self.eer:.4f} at threshold {self.eer_threshold:.4f}, AUC {self.auc:.5f}")
+        lines.append(separation_text(self))
         lines += [point.text() for point in self.points]
         return "\n".join([*lines, *self.not_supported, self.intervals])
 
 
-def comparison_report(labelled: LabelledScores, rates: Sequence[float], plan: Resampling) -> ComparisonReport:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """Bootstrap replicates of comparisons; nothing is drawn where the subjects are not known."""
+
+    rates: Replicates | None = None
+    separation: SeparationReplicates | None = None
+    eer: tuple[float | None, float | None] = (None, None)
+    auc: tuple[float | None, float | None] = (None, None)
+
+
+def comparison_report(
+    labelled: LabelledScores,
+    rates: Sequence[float],
+    plan: Resampling,
+    digests: tuple[str, str] = ("", ""),
+) -> ComparisonReport:
     """Measure comparisons.
 
     A rate is given when the non-mated comparisons let at least ten false matches pass; else it is explained.
@@ -135,6 +177,7 @@ def comparison_report(labelled: LabelledScores, rates: Sequence[float], plan: Re
         labelled: comparisons and answers.
         rates: false match rates asked for, fractions.
         plan: bootstrap over people, where they are known.
+        digests: of the data, and of the comparisons that were made, hex sha256.
 
     Raises:
         DataError: no mated or no non-mated comparison could be made.
@@ -148,6 +191,7 @@ def comparison_report(labelled: LabelledScores, rates: Sequence[float], plan: Re
         )
     supported = [rate for rate in rates if allowed_errors(rate, len(different)) >= COUNT_RULE]
     equal = eer_point(same, different)
+    drawn = _draw(made.by_subject(), supported, plan)
     return ComparisonReport(
         n_subjects=_count_subjects(made),
         n_mated=int(labelled.mated.sum()),
@@ -157,17 +201,44 @@ def comparison_report(labelled: LabelledScores, rates: Sequence[float], plan: Re
         eer=(equal.fmr + equal.fnmr) / 2,
         eer_threshold=equal.threshold,
         auc=auc(same, different),
-        points=_points(labelled, made, supported, plan) if supported else (),
-        not_supported=tuple(
-            f"FMR (FAR) {rate:g} is not given: it needs {math.ceil(COUNT_RULE / rate * (1 - 1e-12)):,} non-mated "
-            f"comparisons ({COUNT_RULE} false matches), there are {len(different):,}"
-            for rate in rates
-            if rate not in supported
-        ),
+        points=rate_points(labelled, supported, drawn.rates),
+        not_supported=_not_supported(rates, supported, len(different)),
         intervals=BY_PAIR
-        if made.subject_a is None
+        if drawn.separation is None
         else f"{BY_SUBJECT} ({plan.replicates}, seed {plan.seed})",
-        folds=None if made.folds is None else fold_accuracy(made.scores, made.mated, made.folds),
+        folds=_fold_accuracy(labelled),
+        eer_low=drawn.eer[0],
+        eer_high=drawn.eer[1],
+        auc_low=drawn.auc[0],
+        auc_high=drawn.auc[1],
+        evidence=evidence_of(
+            (same, different),
+            digests,
+            np.empty((0, 0)) if drawn.rates is None else drawn.rates.fnmr,
+            drawn.separation,
+        ),
+    )
+
+
+def _draw(pairs: PairScores | None, rates: Sequence[float], plan: Resampling) -> _Drawn:
+    if pairs is None:
+        return _Drawn()
+    separation = bootstrap_eer_auc(pairs, plan)
+    eer, auc_ends = separation_intervals(pairs, separation)
+    return _Drawn(
+        bootstrap_fnmr_at_fmr(pairs, rates, plan) if rates else None,
+        separation,
+        (eer.low, eer.high),
+        (auc_ends.low, auc_ends.high),
+    )
+
+
+def _not_supported(rates: Sequence[float], supported: Sequence[float], n_nonmated: int) -> tuple[str, ...]:
+    return tuple(
+        f"FMR (FAR) {rate:g} is not given: it needs {math.ceil(COUNT_RULE / rate * (1 - 1e-12)):,} non-mated "
+        f"comparisons ({COUNT_RULE} false matches), there are {n_nonmated:,}"
+        for rate in rates
+        if rate not in supported
     )
 
 
@@ -177,15 +248,41 @@ def _count_subjects(made: LabelledScores) -> int | None:
     return len(np.union1d(made.subject_a, made.subject_b))
 
 
-def _points(
-    labelled: LabelledScores, made: LabelledScores, rates: Sequence[float], plan: Resampling
+def _fold_accuracy(labelled: LabelledScores) -> FoldAccuracy | None:
+    folds, made = labelled.folds, labelled.compared
+    if folds is None or not complete_folds(folds, made):
+        return None
+    return fold_accuracy(labelled.scores[made], labelled.mated[made], folds[made])
+
+
+def complete_folds(folds: IndexArray, compared: NDArray[np.bool_]) -> bool:
+    """True where accuracy over folds can be given: two folds or more, with comparisons that were made in each.
+
+    Args:
+        folds: (P,) fold of each pair, 0-based; at least one pair.
+        compared: (P,) True where the comparison was made.
+    """
+    sizes = np.bincount(folds[compared], minlength=int(folds.max()) + 1)
+    return len(sizes) >= 2 and bool(sizes.all())
+
+
+def rate_points(
+    labelled: LabelledScores, rates: Sequence[float], drawn: Replicates | None
 ) -> tuple[RatePoint, ...]:
+    """FNMR at false match rates, of the comparisons made and of the whole transaction.
+
+    Args:
+        labelled: comparisons and answers, both kinds among those that were made.
+        rates: fractions, each of one false match or more.
+        drawn: bootstrap replicates with a column for each rate; None takes intervals of independent pairs.
+    """
+    made = labelled.made()
     same, different = made.scores[made.mated], made.scores[~made.mated]
     n_mated = int(labelled.mated.sum())
     n_nonmated = len(labelled.mated) - n_mated
     found = [tar_at_far_protocol(same, different, rate) for rate in rates]
     missed = [int(np.count_nonzero(same < point.threshold)) for point in found]
-    intervals = _intervals(made, rates, missed, plan)
+    intervals = _intervals(made, missed, drawn)
     return tuple(
         RatePoint(
             asked=rate,
@@ -202,17 +299,13 @@ def _points(
     )
 
 
-def _intervals(
-    made: LabelledScores, rates: Sequence[float], missed: Sequence[int], plan: Resampling
-) -> list[Interval]:
+def _intervals(made: LabelledScores, missed: Sequence[int], drawn: Replicates | None) -> list[Interval]:
     """Intervals of FNMR at each rate."""
-    if made.subject_a is None or made.subject_b is None:
+    if drawn is None or made.subject_a is None:
         return [clopper_pearson(errors, int(made.mated.sum())) for errors in missed]
-    pairs = PairScores(made.scores, made.subject_a, made.subject_b)
-    replicates = bootstrap_fnmr_at_fmr(pairs, rates, plan)
     n_mated_subjects = len(np.unique(made.subject_a[made.mated]))
     return [
-        without_errors(replicates.fnmr_interval(column), errors, n_mated_subjects)
+        without_errors(drawn.fnmr_interval(column), errors, n_mated_subjects)
         for column, errors in enumerate(missed)
     ]
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -92,6 +93,7 @@ class DetectionReport:
         n_faces: true faces that count.
         turns: one for each turn of the pictures.
         machine: hardware and versions.
+        kind: tells this report from others in a file.
     """
 
     system: SystemUsed
@@ -100,6 +102,7 @@ class DetectionReport:
     n_faces: int
     turns: tuple[TurnResult, ...]
     machine: Machine
+    kind: Literal["detection"] = "detection"
 
     def rows(self) -> list[tuple[str, ...]]:
         """One row of a table for each turn and overlap: detector, turn, IoU, AP, recall, by size, false, ms."""

@@ -1,22 +1,17 @@
-"""What changed from one report to another, and whether the data allow saying that two systems differ."""
+"""Two systems, figure by figure, and whether the data allow saying that they differ."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from lineament.evaluation.detection import DetectionReport
-from lineament.evaluation.reading import Report
 from lineament.evaluation.verification import ScoredTrials, VerificationReport
 from lineament.metrics.bootstrap import PairScores, Resampling
-from lineament.metrics.lfw import FoldAccuracy
 from lineament.metrics.paired import (
     Difference,
-    paired_difference,
+    paired_eer_auc,
     paired_fold_accuracy,
     paired_tar_at_far,
-    student_quantile,
 )
 
 Judged = tuple[VerificationReport, ScoredTrials]
@@ -76,12 +71,14 @@ class FigureDifference:
 
     def cells(self) -> tuple[str, str, str, str, str]:
         """A row for people: name, both figures, the difference with its interval, the statement."""
-        interval = "" if self.low is None or self.high is None else f" [{self.low:+.4f}, {self.high:+.4f}]"
+        digits = 5 if self.name == "AUC" else 4  # areas of good systems differ in the fifth digit
+        ends = () if self.low is None or self.high is None else (self.low, self.high)
+        interval = f" [{', '.join(f'{end:+.{digits}f}' for end in ends)}]" if ends else ""
         return (
             self.name,
-            f"{self.base:.4f}",
-            f"{self.other:.4f}",
-            f"{self.difference:+.4f}{interval}",
+            f"{self.base:.{digits}f}",
+            f"{self.other:.{digits}f}",
+            f"{self.difference:+.{digits}f}{interval}",
             self.says(),
         )
 
@@ -95,7 +92,7 @@ class SystemDifference:
         other: name of the second system.
         n_mated: mated comparisons that both made.
         n_nonmated: non-mated comparisons that both made.
-        figures: accuracy where there are folds, and TAR at each rate.
+        figures: accuracy where there are folds, TAR at each rate, EER and AUC.
     """
 
     base: str
@@ -106,46 +103,42 @@ class SystemDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A fact that is not the same in two reports."""
+class Ends:
+    """A figure of one report with the ends of its 95 % interval; None without one."""
 
-    what: str
-    base: str
-    other: str
+    value: float
+    low: float | None
+    high: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReportDiff:
-    """Two reports side by side.
+def rate_name(rate: float) -> str:
+    """How differences call the true accept rate at a false match rate."""
+    return f"TAR at FAR {rate:g} (1 - FNMR at FMR)"
 
-    Attributes:
-        base: name of the first system.
-        other: name of the second system.
-        changes: facts that differ: system, weights, data, protocol, versions.
-        figures: every figure of both, with what may be said of the difference.
-        notes: what to know before reading the figures.
-    """
 
-    base: str
-    other: str
-    changes: tuple[Change, ...]
-    figures: tuple[FigureDifference, ...]
-    notes: tuple[str, ...]
+def paired(name: str, found: Difference) -> FigureDifference:
+    """A figure from the difference ``other - base``."""
+    return FigureDifference(name, found.second, found.first, found.low, found.high, "paired")
 
-    def document(self) -> dict[str, Any]:
-        """Everything as plain values for JSON, differences and verdicts included."""
-        figures = [
-            asdict(figure) | {"difference": figure.difference, "verdict": figure.verdict}
-            for figure in self.figures
-        ]
-        return asdict(self) | {"figures": figures}
+
+def separate(name: str, base: Ends, other: Ends) -> FigureDifference:
+    """A figure with the interval of each report: all that the two intervals leave possible."""
+    if base.low is None or base.high is None or other.low is None or other.high is None:
+        return plain(name, base.value, other.value)
+    low, high = other.low - base.high, other.high - base.low
+    return FigureDifference(name, base.value, other.value, low, high, "separate")
+
+
+def plain(name: str, base: float, other: float) -> FigureDifference:
+    """A figure without any interval."""
+    return FigureDifference(name, base, other, None, None, "none")
 
 
 def compare_systems(base: Judged, other: Judged) -> SystemDifference:
     """Paired comparison of two systems that judged the same trials.
 
-    Accuracy is that of all pairs (a refused picture is a non-match); TAR is that of the comparisons that both
-    systems made, at the rates of the first report that those can measure.
+    Accuracy is that of all pairs (a refused picture is a non-match); TAR, EER and AUC are those of the
+    comparisons that both systems made, TAR at the rates of the first report that those can measure.
 
     Args:
         base: report and scores of the first system; its bootstrap is used.
@@ -161,217 +154,17 @@ def compare_systems(base: Judged, other: Judged) -> SystemDifference:
     figures = []
     folds = [report.folds_end_to_end for report, _ in (base, other)]
     if folds[0] is not None and folds[1] is not None:
-        figures.append(_accuracy("accuracy, all pairs", folds[0], folds[1], paired=True))
+        found = paired_fold_accuracy(folds[1].fold_accuracies, folds[0].fold_accuracies)
+        figures.append(paired("accuracy, all pairs", found))
     both = scored[0].compared & scored[1].compared
     n_mated, n_nonmated = (int((kind & both).sum()) for kind in (trials.mated, ~trials.mated))
-    rates = [point.asked for point in base[0].points if n_mated and point.asked * n_nonmated >= 1]
-    if rates:
+    if n_mated and n_nonmated:
         number = trials.subject_of_sample
         a, b = trials.pairs[both].T
         pairs = [PairScores(s.scores[both], number[a], number[b]) for s in scored]
-        found = paired_tar_at_far(pairs[1], pairs[0], rates, Resampling(base[0].replicates, base[0].seed))
-        figures += [_paired(_rate_name(rate), d) for rate, d in zip(rates, found, strict=True)]
+        plan = Resampling(base[0].replicates, base[0].seed)
+        rates = [point.asked for point in base[0].points if point.asked * n_nonmated >= 1]
+        tars = paired_tar_at_far(pairs[1], pairs[0], rates, plan) if rates else ()
+        figures += [paired(rate_name(rate), tar) for rate, tar in zip(rates, tars, strict=True)]
+        figures += map(paired, ("EER", "AUC"), paired_eer_auc(pairs[1], pairs[0], plan))
     return SystemDifference(base[0].system.name, other[0].system.name, n_mated, n_nonmated, tuple(figures))
-
-
-def compare_reports(reports: Sequence[Report]) -> list[SystemDifference]:
-    """Paired comparisons from the replicates that reports keep: each with the first that it can be paired with.
-
-    Args:
-        reports: of any kinds and data; those that cannot be paired are passed over.
-    """
-    found: list[SystemDifference] = []
-    firsts: list[VerificationReport] = []
-    for report in reports:
-        if not isinstance(report, VerificationReport):
-            continue
-        base = next((first for first in firsts if not not_paired_because(first, report)), None)
-        if base is None:
-            firsts.append(report)
-            continue
-        figures = tuple(f for f in diff_reports(base, report).figures if f.basis == "paired")
-        counts = report.n_mated_compared, report.n_nonmated_compared
-        found.append(SystemDifference(base.system.name, report.system.name, *counts, figures))
-    return found
-
-
-def _rate_name(rate: float) -> str:
-    return f"TAR at FAR {rate:g} (1 - FNMR at FMR)"
-
-
-def _paired(name: str, found: Difference) -> FigureDifference:
-    """A figure from the difference ``other - base``."""
-    return FigureDifference(name, found.second, found.first, found.low, found.high, "paired")
-
-
-def _separate(
-    name: str, base: tuple[float, float, float], other: tuple[float, float, float]
-) -> FigureDifference:
-    """A figure from (value, low, high) of each report: all that the two intervals leave possible."""
-    return FigureDifference(name, base[0], other[0], other[1] - base[2], other[2] - base[1], "separate")
-
-
-def _plain(name: str, base: float, other: float) -> FigureDifference:
-    return FigureDifference(name, base, other, None, None, "none")
-
-
-def diff_reports(base: Report, other: Report) -> ReportDiff:
-    """What changed from one report to another.
-
-    Verification reports are compared in pairs, from the replicates that they keep, when pictures, comparisons,
-    bootstrap and NumPy (whose generator drew the subjects) are the same; else by their separate intervals.
-
-    Args:
-        base: the first report.
-        other: the second report, of the same kind.
-
-    Raises:
-        TypeError: reports of different kinds.
-    """
-    if isinstance(base, VerificationReport) and isinstance(other, VerificationReport):
-        figures, notes = _verification_figures(base, other)
-    elif isinstance(base, DetectionReport) and isinstance(other, DetectionReport):
-        figures, notes = _detection_figures(base, other), []
-    else:
-        raise TypeError("only two reports of one kind can be compared")
-    if base.dataset != other.dataset:
-        notes.insert(0, "The data differ: a difference may be one of the data and not of the systems.")
-    facts, others = _facts(base), _facts(other)
-    changes = tuple(
-        Change(what, facts.get(what, "not stated"), others.get(what, "not stated"))
-        for what in {**facts, **others}
-        if facts.get(what) != others.get(what)
-    )
-    return ReportDiff(base.system.name, other.system.name, changes, tuple(figures), tuple(notes))
-
-
-def _facts(report: Report) -> dict[str, str]:
-    """What a report rests on, by name."""
-    facts = {
-        "system": report.system.name,
-        "weights": ", ".join(f"{w.name} sha256 {w.sha256[:12]}" for w in report.system.weights),
-        "data": report.dataset,
-    }
-    if isinstance(report, VerificationReport):
-        facts |= {
-            "embedding space": report.space,
-            "protocol": report.protocol,
-            "subjects": f"{report.n_subjects:,}",
-            "pictures": f"{report.n_samples:,}",
-            "pairs": f"{report.n_mated:,} mated, {report.n_nonmated:,} non-mated",
-            "comparisons made": f"{report.n_mated_compared:,} mated, {report.n_nonmated_compared:,} non-mated",
-            "refusals": ", ".join(f"{why} {n}" for why, n in report.refusals.items()) or "none",
-            "bootstrap": f"{report.replicates} replicates, seed {report.seed}",
-        }
-        if report.evidence is not None:
-            facts["pictures sha256"] = report.evidence.data_sha256
-            facts["comparisons sha256"] = report.evidence.comparisons_sha256
-    else:
-        facts |= {"pictures": f"{report.n_images:,}", "faces": f"{report.n_faces:,}"}
-    machine = report.machine
-    facts |= {"processor": machine.processor, "cores": str(machine.cores), "operating system": machine.system}
-    return facts | {f"version of {name}": version for name, version in machine.versions.items()}
-
-
-def not_paired_because(base: VerificationReport, other: VerificationReport) -> str:
-    """Why two reports cannot be compared replicate by replicate; empty when they can."""
-    kept, also = base.evidence, other.evidence
-    if kept is None or also is None:
-        return "a report keeps no replicates (it comes from an older version)"
-    if not kept.data_sha256 or kept.data_sha256 != also.data_sha256:
-        return "the pictures are not known to be the same"
-    if kept.comparisons_sha256 != also.comparisons_sha256:
-        return "the comparisons made are not the same"
-    if (base.replicates, base.seed) != (other.replicates, other.seed):
-        return "the bootstraps differ"
-    if base.machine.versions.get("numpy") != other.machine.versions.get("numpy"):
-        return "versions of NumPy differ, which may draw other subjects from one seed"
-    return ""
-
-
-def _verification_figures(
-    base: VerificationReport, other: VerificationReport
-) -> tuple[list[FigureDifference], list[str]]:
-    why_not = not_paired_because(base, other)
-    paired = not why_not
-    figures = []
-    accuracies = [("accuracy", base.folds, other.folds)]
-    if base.fta_rate or other.fta_rate:
-        accuracies.append(("accuracy end to end", base.folds_end_to_end, other.folds_end_to_end))
-    for name, first, second in accuracies:
-        if first is not None and second is not None:
-            figures.append(_accuracy(name, first, second, paired))
-    for column, point in enumerate(base.points):
-        for other_column, also in enumerate(other.points):
-            if point.asked != also.asked:
-                continue
-            name = _rate_name(point.asked)
-            if paired and base.evidence is not None and other.evidence is not None:
-                drawn = base.evidence.fnmr_replicates[column], other.evidence.fnmr_replicates[other_column]
-                tars = [1 - np.asarray(d) for d in drawn]
-                found = paired_difference(1 - also.fnmr, 1 - point.fnmr, tars[1], tars[0])
-                figures.append(_paired(name, found))
-            else:
-                ends = [(1 - p.fnmr, 1 - p.fnmr_high, 1 - p.fnmr_low) for p in (point, also)]
-                figures.append(_separate(name, ends[0], ends[1]))
-    figures += [
-        _plain("EER", base.eer, other.eer),
-        _plain("AUC", base.auc, other.auc),
-        _plain("failure to acquire (FTA)", base.fta_rate, other.fta_rate),
-    ]
-    how = (
-        "Same pictures, comparisons and draws: paired intervals of the difference."
-        if paired
-        else f"Not paired: {why_not}. Separate 95 % intervals are compared, which is conservative: "
-        "where they overlap, nothing is said."
-    )
-    return figures, [how]
-
-
-def _accuracy(name: str, base: FoldAccuracy, other: FoldAccuracy, paired: bool) -> FigureDifference:
-    if paired:
-        return _paired(name, paired_fold_accuracy(other.fold_accuracies, base.fold_accuracies))
-
-    def ends(folds: FoldAccuracy) -> tuple[float, float, float]:
-        half = student_quantile(len(folds.fold_accuracies) - 1) * folds.standard_error
-        return folds.accuracy, folds.accuracy - half, folds.accuracy + half
-
-    return _separate(name, ends(base), ends(other))
-
-
-def _detection_figures(base: DetectionReport, other: DetectionReport) -> list[FigureDifference]:
-    def figures(report: DetectionReport) -> dict[str, float]:
-        found = {}
-        for turned in report.turns:
-            for result in turned.overlaps:
-                at = f"turned {turned.turn_deg}°, IoU {result.iou:g}"
-                found[f"AP, {at}"] = result.average_precision
-                found[f"recall, {at}"] = result.recall
-                found[f"false detections a picture, {at}"] = result.false_positives_per_image
-        return found
-
-    first, second = figures(base), figures(other)
-    return [_plain(name, first[name], second[name]) for name in first if name in second]
-
-
-def match_reports(
-    base: Sequence[Report], other: Sequence[Report]
-) -> tuple[list[tuple[Report, Report]], list[Report]]:
-    """Which report of one file belongs to which of another.
-
-    One report in each file: these two. Else reports of one kind, system and data belong together.
-
-    Returns:
-        The pairs, and the reports of both files that found no partner.
-    """
-    if len(base) == len(other) == 1 and type(base[0]) is type(other[0]):
-        return [(base[0], other[0])], []
-    left = {(type(report), report.system.name, report.dataset): report for report in other}
-    pairs, alone = [], []
-    for report in base:
-        partner = left.pop((type(report), report.system.name, report.dataset), None)
-        if partner is None:
-            alone.append(report)
-        else:
-            pairs.append((report, partner))
-    return pairs, [*alone, *left.values()]

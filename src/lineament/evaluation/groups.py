@@ -16,10 +16,12 @@ from lineament.evaluation.tables import read_table
 from lineament.metrics.binomial import clopper_pearson
 from lineament.metrics.bootstrap import Interval, Resampling
 from lineament.metrics.rates import bootstrap_rates
-from lineament.metrics.verification import COUNT_RULE, allowed_errors, tar_at_far_protocol
+from lineament.metrics.verification import COUNT_RULE, MeasuredPoint, allowed_errors, tar_at_far_protocol
 
 FILE_COLUMNS = ("file", "path", "picture", "image")
 PERSON_COLUMNS = ("person", "subject", "identity")
+MAX_GROUPS = 200
+"""More values than that are a measurement or a name, not groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class BoundedThreshold:
     """The one threshold that keeps a false match rate in every group that is large enough to tell.
 
     Attributes:
-        threshold: the largest of the groups' own thresholds.
-        worst_group: the group that asks for it.
+        threshold: the largest of the groups' own thresholds, and not below the overall one.
+        worst_group: the group with the largest threshold.
         fmr: overall false match rate at it.
         fnmr: overall false non-match rate at it.
         fnmr_before: overall false non-match rate at the global threshold.
@@ -139,10 +141,16 @@ def read_groups(path: Path, column: str, samples: Mapping[str, str]) -> dict[str
     Returns: group by name of the picture; pictures without one are left out.
 
     Raises:
-        DataError: a column is missing, a picture or person has two groups, or no picture is named at all.
+        DataError: a column is missing, a picture or person has two groups, no picture is named at all, or there are
+            more groups than :data:`MAX_GROUPS`.
     """
     table = read_table(path)
     values = table.column(column)
+    if (count := len(set(values) - {""})) > MAX_GROUPS:
+        raise DataError(
+            f"{path}: expected at most {MAX_GROUPS} groups, column {column!r} holds {count:,} values; put numbers and "
+            "dates into ranges first"
+        )
     files, people = (
         next((c for c in table.columns if c.lower() in names and c != column), "")
         for names in (FILE_COLUMNS, PERSON_COLUMNS)
@@ -230,7 +238,7 @@ def group_report(
         n_without_group=int(np.count_nonzero(number < 0)),
         fmr_max_over_mean=ratio,
         ratio_note=note,
-        bounded=_bounded(made, within, names, rate, point.fnmr),
+        bounded=_bounded(made, within, names, rate, point),
         intervals="95 % intervals at the fixed threshold from "
         + (
             f"resampled people of each group ({plan.replicates}, seed {plan.seed})"
@@ -292,7 +300,7 @@ def _ratio(groups: tuple[GroupRate, ...]) -> tuple[float | None, str]:
 
 
 def _bounded(
-    made: LabelledScores, within: NDArray[np.integer], names: list[str], rate: float, fnmr_before: float
+    made: LabelledScores, within: NDArray[np.integer], names: list[str], rate: float, overall: MeasuredPoint
 ) -> BoundedThreshold | None:
     same: ScoreArray = made.scores[made.mated]
     different: ScoreArray = made.scores[~made.mated]
@@ -304,12 +312,12 @@ def _bounded(
     if not thresholds:
         return None
     worst = max(thresholds, key=lambda name: thresholds[name])
-    threshold = thresholds[worst]
+    threshold = max(thresholds[worst], overall.threshold)
     return BoundedThreshold(
         threshold=threshold,
         worst_group=worst,
         fmr=float(np.mean(different >= threshold)),
         fnmr=float(np.mean(same < threshold)),
-        fnmr_before=fnmr_before,
+        fnmr_before=overall.fnmr,
         left_out=tuple(name for name in names if name not in thresholds),
     )

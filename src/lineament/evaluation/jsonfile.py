@@ -48,15 +48,6 @@ def dump_reports(reports: "Sequence[DataclassInstance]") -> str:
     return _text([_plain(asdict(report)) for report in reports])
 
 
-def load_reports(kind: type[T], text: str) -> list[T]:
-    """The reports that :func:`dump_reports` wrote.
-
-    Raises:
-        DataError: not a JSON list of such reports; all faults are listed.
-    """
-    return load_report(list[kind], text)  # type: ignore[valid-type]
-
-
 def load_report(kind: type[T], text: str) -> T:
     """The report that :func:`dump_report` wrote.
 

@@ -1,10 +1,11 @@
 """What a measurement ran on: processor, cores, versions. Never names of machines or people."""
 
-import os
 import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from lineament.core.cores import usable_cores
 
 _PACKAGES = ("lineament", "numpy", "onnxruntime", "openvino", "opencv-python-headless", "pillow", "faiss-cpu")
 
@@ -43,5 +44,4 @@ def this_machine() -> Machine:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Machine(_processor(), cores, f"{platform.system()} {platform.machine()}", versions)
+    return Machine(_processor(), usable_cores(), f"{platform.system()} {platform.machine()}", versions)

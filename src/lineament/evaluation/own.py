@@ -2,32 +2,27 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lineament.core.errors import NotCalibrated
 from lineament.core.types import OperatingPoint
-from lineament.evaluation.comparisons import (
-    ComparisonReport,
-    LabelledScores,
-    comparison_report,
-    without_errors,
-)
+from lineament.evaluation.comparisons import ComparisonReport, LabelledScores, comparison_report
+from lineament.evaluation.evidence import comparisons_digest
 from lineament.evaluation.groups import GroupReport, group_report, read_groups
 from lineament.evaluation.jsonfile import dump_report, load_report
 from lineament.evaluation.machine import Machine, this_machine
-from lineament.evaluation.packs import read_pack
 from lineament.evaluation.pairlists import LabelledPairs, linked_people
-from lineament.evaluation.peoplefolder import people_pairs, read_people
+from lineament.evaluation.peoplefolder import alike_people, people_pairs, read_people
+from lineament.evaluation.product_rates import CalibratedRate, calibrated_rates
 from lineament.evaluation.samples import (
-    BATCH,
     Acquisition,
     Progress,
     SampleEmbeddings,
+    acquire_all,
     acquire_samples,
     collect_outcomes,
 )
@@ -36,7 +31,7 @@ from lineament.evaluation.sets import PictureSource
 from lineament.evaluation.trials import N_FOLDS
 from lineament.evaluation.verification import SystemUsed
 from lineament.metrics.bootstrap import Resampling
-from lineament.metrics.rates import bootstrap_rates
+from lineament.packs import read_pair_pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,46 +71,11 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class CalibratedRate:
-    """What the calibrated threshold of a rate gives on these data, fractions with 95 % intervals.
-
-    Attributes:
-        asked: false match rate that the threshold was calibrated for.
-        threshold: the calibrated threshold.
-        record: name of the calibration record.
-        fmr: false match rate seen here.
-        fmr_low: lower end of its interval.
-        fmr_high: upper end of it.
-        fnmr: false non-match rate seen here.
-        fnmr_low: lower end of its interval.
-        fnmr_high: upper end of it.
-    """
-
-    asked: float
-    threshold: float
-    record: str
-    fmr: float
-    fmr_low: float
-    fmr_high: float
-    fnmr: float
-    fnmr_low: float
-    fnmr_high: float
-
-    def text(self) -> str:
-        """One line."""
-        return (
-            f"calibrated threshold {self.threshold:.4f} for FMR (FAR) {self.asked:g} ({self.record}): here FMR "
-            f"{self.fmr:.3g} [{self.fmr_low:.3g}, {self.fmr_high:.3g}], FNMR {self.fnmr:.4f} "
-            f"[{self.fnmr_low:.4f}, {self.fnmr_high:.4f}]"
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class OwnReport:
     """Everything that an evaluation of own data found. Rates are fractions.
 
     Attributes:
-        system: what was evaluated; None for scores of another system.
+        system: what was evaluated; None for scores in reports of older versions.
         space: id of the embedding space; empty for scores.
         dataset: name of the data.
         protocol: what was compared and how pictures were treated, in words.
@@ -132,6 +92,8 @@ class OwnReport:
         seed: seed of every draw.
         machine: hardware and versions.
         wall_s: time for reading, decoding and embedding, s; short where the cache knew the pictures.
+        n_from_cache: pictures whose outcome an earlier run had kept; ``wall_s`` is no speed then.
+        kind: tells this report from others in a file.
     """
 
     system: SystemUsed | None
@@ -151,6 +113,13 @@ class OwnReport:
     seed: int
     machine: Machine
     wall_s: float
+    n_from_cache: int = 0
+    kind: Literal["own data"] = "own data"
+
+    @property
+    def name(self) -> str:
+        """How tables and pictures call what was evaluated."""
+        return self.system.name if self.system else "scores"
 
     def to_json(self) -> str:
         """The report as JSON."""
@@ -167,7 +136,7 @@ class OwnReport:
 
     def text(self) -> str:
         """The report for people, without the table of groups."""
-        lines = [f"{self.system.name if self.system else 'scores'} on {self.dataset}: {self.protocol}"]
+        lines = [f"{self.name} on {self.dataset}: {self.protocol}"]
         if self.n_samples is not None:
             refused = ", ".join(f"{reason} {count}" for reason, count in self.refusals.items())
             lines.append(
@@ -198,9 +167,15 @@ def measure_people(
         DataError: the folder, or the file of groups, cannot be used.
     """
     people = read_people(source)
-    found = acquire_samples(people.samples, source, measured.acquisition, measured.space, progress)
     pairs = people_pairs(people, asked.plan.seed)
-    report = report_of(pairs, found, measured, asked, (source.path.name, people.data_sha256))
+    pairs.check_kinds()
+    group_of = _group_of(pairs, asked)
+    found = acquire_samples(people.samples, source, measured.acquisition, measured.space, progress)
+    alike = alike_people(found.vectors[found.acquired], people.subject_of_sample[found.acquired])
+    if alike:
+        said = f"{alike:,} times two people are as alike as one: a person may have two names, or folders are mixed"
+        pairs = replace(pairs, notes=(*pairs.notes, said))
+    report = report_of(pairs, found, measured, asked, (source.path.name, people.data_sha256), group_of)
     templates = Templates(found.vectors, found.acquired, people.subject_of_sample.astype(np.int64))
     searches = open_set_reports(templates, asked.fpirs, asked.plan)
     return replace(report, searches=searches)
@@ -225,8 +200,12 @@ def measure_pairs(
     Raises:
         DataError: pictures of the list are missing, or the file of groups cannot be used.
     """
+    pairs.check_kinds()
+    group_of = _group_of(pairs, asked)
     found = acquire_samples(pairs.samples, source, measured.acquisition, measured.space, progress)
-    return report_of(pairs, found, measured, asked, (source.path.name, source.digest(pairs.samples)))
+    return report_of(
+        pairs, found, measured, asked, (source.path.name, source.digest(pairs.samples)), group_of
+    )
 
 
 def measure_pack(path: Path, measured: Measured, asked: Asked, progress: Progress | None = None) -> OwnReport:
@@ -241,19 +220,17 @@ def measure_pack(path: Path, measured: Measured, asked: Asked, progress: Progres
     Raises:
         DataError: not such a pack.
     """
-    encoded, mated = read_pack(path)
+    encoded, mated = read_pair_pack(path)
     digests = [hashlib.sha256(data).hexdigest() for data in encoded]
     samples = tuple(dict.fromkeys(digests))
     place = {digest: i for i, digest in enumerate(samples)}
     every = np.array([place[digest] for digest in digests], np.int32).reshape(-1, 2)
     start_s, unique = time.perf_counter(), dict(zip(digests, encoded, strict=True))
-    outcomes = []
-    for start in range(0, len(samples), BATCH):
-        names = samples[start : start + BATCH]
-        outcomes += measured.acquisition.outcomes([(name[:12], unique[name]) for name in names])
-        if progress is not None:
-            progress(start + len(names), len(samples))
-    found = collect_outcomes(outcomes, measured.space, str(path), time.perf_counter() - start_s)
+    outcomes, known = acquire_all(samples, unique.__getitem__, measured.acquisition, progress)
+    found = replace(
+        collect_outcomes(outcomes, measured.space, str(path), time.perf_counter() - start_s),
+        n_from_cache=known,
+    )
     subjects, said = linked_people(len(samples), every, mated)
     folds = np.arange(len(mated)) * N_FOLDS // len(mated)
     pairs = LabelledPairs(
@@ -270,19 +247,26 @@ def measure_pack(path: Path, measured: Measured, asked: Asked, progress: Progres
     )
 
 
-def measure_scores(labelled: LabelledScores, path: Path, asked: Asked) -> OwnReport:
+def measure_scores(labelled: LabelledScores, path: Path, asked: Asked, name: str = "scores") -> OwnReport:
     """1:1 rates of scores that another program made.
+
+    Two columns of one file with the same answers can be compared in pairs.
 
     Args:
         labelled: scores and answers.
         path: where they came from.
         asked: rates and seed.
+        name: how the report calls their system.
 
     Raises:
         DataError: only mated or only non-mated scores.
     """
+    data_sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    rows = hashlib.sha256(labelled.mated.tobytes())
+    for people in (labelled.subject_a, labelled.subject_b):
+        rows.update(b"" if people is None else people.tobytes())
     return OwnReport(
-        system=None,
+        system=SystemUsed(name, ()),
         space="",
         dataset=path.name,
         protocol=f"{len(labelled.scores):,} scores as listed",
@@ -290,11 +274,11 @@ def measure_scores(labelled: LabelledScores, path: Path, asked: Asked) -> OwnRep
         fta_rate=None,
         refusals={},
         notes=(),
-        comparisons=comparison_report(labelled, asked.fmrs, asked.plan),
+        comparisons=comparison_report(labelled, asked.fmrs, asked.plan, (data_sha256, rows.hexdigest())),
         calibrated=(),
         searches=(),
         groups=None,
-        data_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        data_sha256=data_sha256,
         replicates=asked.plan.replicates,
         seed=asked.plan.seed,
         machine=this_machine(),
@@ -303,7 +287,12 @@ def measure_scores(labelled: LabelledScores, path: Path, asked: Asked) -> OwnRep
 
 
 def report_of(
-    pairs: LabelledPairs, found: SampleEmbeddings, measured: Measured, asked: Asked, data: tuple[str, str]
+    pairs: LabelledPairs,
+    found: SampleEmbeddings,
+    measured: Measured,
+    asked: Asked,
+    data: tuple[str, str],
+    group_of: Mapping[str, str] | None = None,
 ) -> OwnReport:
     """The 1:1 part of a report.
 
@@ -311,15 +300,18 @@ def report_of(
         pairs: what is compared.
         found: a vector for each sample of ``pairs``.
         measured: the system.
-        asked: rates, seed, groups.
+        asked: rates, seed, column of the groups.
         data: name and digest of the pictures.
+        group_of: group by name of the picture; None when no groups were asked for.
 
     Raises:
-        DataError: one kind of comparison could not be made, or the file of groups cannot be used.
+        DataError: one kind of comparison could not be made.
     """
     labelled = pairs.score(found)
-    comparisons = comparison_report(labelled, asked.fmrs, asked.plan)
-    calibrated, unknown = _calibrated(labelled, measured, asked)
+    digests = data[1], comparisons_digest(pairs, labelled.compared)
+    comparisons = comparison_report(labelled, asked.fmrs, asked.plan, digests)
+    calibrated, unknown = calibrated_rates(labelled, measured.threshold, asked.fmrs, asked.plan)
+    groups, withheld = _groups(pairs, labelled, comparisons, asked, group_of)
     return OwnReport(
         system=measured.system,
         space=found.space,
@@ -328,65 +320,42 @@ def report_of(
         n_samples=len(pairs.samples),
         fta_rate=found.fta_rate,
         refusals=found.refusals,
-        notes=(*pairs.notes, *unknown),
+        notes=(*pairs.notes, *unknown, *withheld),
         comparisons=comparisons,
         calibrated=calibrated,
         searches=(),
-        groups=_groups(pairs, labelled, comparisons, asked),
+        groups=groups,
         data_sha256=data[1],
         replicates=asked.plan.replicates,
         seed=asked.plan.seed,
         machine=this_machine(),
         wall_s=found.wall_s,
+        n_from_cache=found.n_from_cache,
     )
 
 
-def _groups(
-    pairs: LabelledPairs, labelled: LabelledScores, comparisons: ComparisonReport, asked: Asked
-) -> GroupReport | None:
-    """Rates by group at the first rate that was asked for and is supported."""
+def _group_of(pairs: LabelledPairs, asked: Asked) -> dict[str, str] | None:
+    """The group of each picture; read before pictures are, so that a wrong file costs no time."""
     if asked.groups is None:
         return None
     path, column = asked.groups
     people = pairs.subjects or ("",) * len(pairs.samples)
-    group_of = read_groups(path, column, dict(zip(pairs.samples, people, strict=True)))
-    rate = comparisons.points[0].asked if comparisons.points else asked.fmrs[0]
-    return group_report(pairs, labelled, group_of, (column, rate), asked.plan)
+    return read_groups(path, column, dict(zip(pairs.samples, people, strict=True)))
 
 
-def _calibrated(
-    labelled: LabelledScores, measured: Measured, asked: Asked
-) -> tuple[tuple[CalibratedRate, ...], tuple[str, ...]]:
-    """The product's thresholds on these comparisons, and notes on rates without one."""
-    made = labelled.made()
-    if measured.threshold is None or made.subject_a is None:
-        return (), ()
-    points, notes = [], []
-    for rate in asked.fmrs:
-        try:
-            points.append(measured.threshold(rate))
-        except NotCalibrated as error:
-            notes.append(f"no calibrated threshold for FMR {rate:g}: {error}")
-    above = [made.scores >= point.threshold for point in points]
-    matched = _rates([accepted[~made.mated] for accepted in above], made, ~made.mated, asked.plan)
-    missed = _rates([~accepted[made.mated] for accepted in above], made, made.mated, asked.plan)
-    return tuple(
-        CalibratedRate(point.fmr, point.threshold, point.record, *fmr, *fnmr)
-        for point, fmr, fnmr in zip(points, matched, missed, strict=True)
-    ), tuple(notes)
-
-
-def _rates(
-    errors: Sequence[NDArray[np.bool_]], made: LabelledScores, kind: NDArray[np.bool_], plan: Resampling
-) -> list[tuple[float, float, float]]:
-    """Rate of each kind of error among the comparisons of one kind, with the ends of its interval."""
-    if made.subject_a is None or made.subject_b is None or not errors:
-        return []
-    a, b = made.subject_a[kind], made.subject_b[kind]
-    counts = [int(wrong.sum()) for wrong in errors]
-    people = len(np.union1d(a, b))
-    ends = [
-        without_errors(interval, count, people)
-        for interval, count in zip(bootstrap_rates(errors, a, b, plan), counts, strict=True)
-    ]
-    return [(count / len(a), end.low, end.high) for count, end in zip(counts, ends, strict=True)]
+def _groups(
+    pairs: LabelledPairs,
+    labelled: LabelledScores,
+    comparisons: ComparisonReport,
+    asked: Asked,
+    group_of: Mapping[str, str] | None,
+) -> tuple[GroupReport | None, tuple[str, ...]]:
+    """Rates by group at the first rate that the counts support; else why there are none."""
+    if asked.groups is None or group_of is None:
+        return None, ()
+    _, column = asked.groups
+    if not comparisons.points:
+        said = f"rates by {column} are not given: the comparisons support none of the asked false match rates"
+        return None, (said,)
+    rate = comparisons.points[0].asked
+    return group_report(pairs, labelled, group_of, (column, rate), asked.plan), ()

@@ -57,6 +57,19 @@ class LabelledPairs:
             return None
         return np.unique(np.asarray(self.subjects), return_inverse=True)[1].astype(np.int32)
 
+    def check_kinds(self) -> None:
+        """Refuse before the work what cannot be measured after it.
+
+        Raises:
+            DataError: no mated or no non-mated pair.
+        """
+        n_mated = int(self.mated.sum())
+        if not 0 < n_mated < len(self.mated):
+            raise DataError(
+                f"error rates need pairs of one person and pairs of two people, got {n_mated} and "
+                f"{len(self.mated) - n_mated}; people with one picture only make no mated pair"
+            )
+
     def score(self, found: SampleEmbeddings) -> LabelledScores:
         """Similarity of every pair; -inf with a refused picture.
 
@@ -157,6 +170,10 @@ def _label_column(table: Table, taken: set[str], optional: bool) -> str:
     """The one other column that holds nothing but answers; empty when it may be left out and is."""
     rest = [c for c in table.columns if c not in taken]
     found = [c for c in rest if {v.lower() for v in table.column(c)} <= SAME | DIFFERENT]
+    if not found:
+        # a column of answers with some odd words is meant, so that the message can name their lines
+        known = {c: sum(v.lower() in SAME | DIFFERENT for v in table.column(c)) for c in rest}
+        found = [c for c in rest if 2 * known[c] > len(table.rows)]
     if len(found) == 1 or (optional and not found):
         return "".join(found)
     raise DataError(

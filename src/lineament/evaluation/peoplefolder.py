@@ -3,20 +3,21 @@
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lineament.core.arrays import FloatArray
 from lineament.core.errors import DataError
 from lineament.evaluation.pairlists import LabelledPairs
-from lineament.evaluation.sets import PictureSource
+from lineament.evaluation.sets import PictureSource, is_picture
 from lineament.evaluation.tables import NAMED
-from lineament.imaging.formats import SUFFIXES
+from lineament.packs.folder import is_hidden
 
 IndexArray = NDArray[np.int32]
 MAX_PAIRS = 2_000_000
 """Most pairs that are compared; of more a part is drawn."""
+_PEOPLE_BLOCK = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,14 @@ class People:
         subjects: the person of each.
         data_sha256: digest over names and bytes of the pictures.
         notes: what was left out and what is missing.
+        digests: sha256 of the bytes of each picture, hex; empty for samples that are no pictures.
     """
 
     samples: tuple[str, ...]
     subjects: tuple[str, ...]
     data_sha256: str
     notes: tuple[str, ...]
+    digests: tuple[str, ...] = ()
 
     @property
     def subject_of_sample(self) -> IndexArray:
@@ -53,8 +56,8 @@ def read_people(source: PictureSource) -> People:
     Raises:
         DataError: fewer than two people, or the same file lies under two people.
     """
-    visible = [name for name in source.names() if not any(map(_is_hidden, name.split("/")))]
-    pictures = [name for name in visible if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    visible = [name for name in source.names() if not any(map(is_hidden, name.split("/")))]
+    pictures = [name for name in visible if is_picture(name)]
     inside = [name for name in pictures if "/" in name]
     digests = {name: hashlib.sha256(source.read(name)).hexdigest() for name in inside}
     samples = _once(inside, digests, source)
@@ -74,7 +77,8 @@ def read_people(source: PictureSource) -> People:
         (lonely, f"of {len(counts):,} people have one picture only and so no mated pair"),
     )
     digest = hashlib.sha256("".join(f"{name}\t{digests[name]}\n" for name in samples).encode()).hexdigest()
-    return People(samples, subjects, digest, tuple(f"{count:,} {words}" for count, words in said if count))
+    notes = tuple(f"{count:,} {words}" for count, words in said if count)
+    return People(samples, subjects, digest, notes, tuple(digests[name] for name in samples))
 
 
 def _folders(source: PictureSource) -> set[str]:
@@ -82,11 +86,7 @@ def _folders(source: PictureSource) -> set[str]:
     there = {name.partition("/")[0] for name in source.names() if "/" in name}
     if source.path.is_dir():
         there |= {entry.name for entry in source.path.iterdir() if entry.is_dir()}
-    return {name for name in there if not _is_hidden(name)}
-
-
-def _is_hidden(part: str) -> bool:
-    return part.startswith((".", "__MACOSX"))
+    return {name for name in there if not is_hidden(name)}
 
 
 def _once(names: list[str], digests: dict[str, str], source: PictureSource) -> tuple[str, ...]:
@@ -169,3 +169,29 @@ def _drawn_nonmated(subjects: IndexArray, wanted: int, rng: np.random.Generator)
         codes = every[np.sort(np.unique(every, return_index=True)[1])]
     codes = codes[:wanted]
     return np.stack([codes // n, codes % n], axis=1).astype(np.int32)
+
+
+def alike_people(vectors: FloatArray, subjects: IndexArray) -> int:
+    """How many two people are as alike as one: names that may stand for the same person, or mixed folders.
+
+    Two people count when the mean similarity between their pictures reaches that among the pictures of one person, as
+    nine tenths of the people with two pictures or more have it.
+
+    Args:
+        vectors: (S, D) float32 unit vectors, at least one.
+        subjects: (S,) number of each vector's person.
+    """
+    _, person, counts = np.unique(subjects, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(counts), vectors.shape[1]))
+    np.add.at(sums, person, vectors)
+    several = counts >= 2
+    if not several.any():
+        return 0
+    n = counts[several]
+    within = ((sums[several] ** 2).sum(axis=1) - n) / (n * (n - 1))
+    means, usual, found = sums / counts[:, None], np.quantile(within, 0.1), 0
+    for start in range(0, len(means), _PEOPLE_BLOCK):
+        alike = means[start : start + _PEOPLE_BLOCK] @ means.T >= usual
+        # only people after the row's own, so that every two count once
+        found += int(np.count_nonzero(np.triu(alike, start + 1)))
+    return found

@@ -231,6 +231,8 @@ def plot_cmc(target: Target, systems: Mapping[str, ScoreArray]) -> None:
     longest = max(len(rates) for rates in systems.values())
     if longest > 50:
         axes.set_xscale("log")
+    else:
+        axes.locator_params(axis="x", integer=True)
     axes.set_xlim(1, max(longest, 2))
     axes.set_ylim(top=1)
     axes.set_xlabel("rank")
@@ -259,4 +261,36 @@ def plot_ced(target: Target, systems: Mapping[str, ScoreArray], limit: float) ->
     axes.set_xlabel("normalised mean error")
     axes.set_ylabel("fraction of the pictures (CED)")
     axes.legend(loc="lower right", fontsize=9)
+    figure.savefig(target, format="png")
+
+
+def plot_group_rates(
+    target: Target,
+    groups: Mapping[str, tuple[float | None, float | None, float | None]],
+    name: str,
+) -> None:
+    """One error rate of several groups with its interval, on a logarithmic axis where no rate is zero.
+
+    Args:
+        target: PNG to write.
+        groups: rate and both ends of its interval by name; None where there is none.
+        name: of the rate.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    figure, axes = _figure()
+    shown = [
+        (place, rate, low, high)
+        for place, (rate, low, high) in enumerate(groups.values())
+        if rate is not None and low is not None and high is not None
+    ]
+    for place, rate, low, high in shown:
+        axes.plot([low, high], [place, place], color=_COLOURS[0], linewidth=2)
+        axes.plot([rate], [place], color=_COLOURS[1], marker="o", markersize=6)
+    if shown and all(low > 0 for _, _, low, _ in shown):
+        axes.set_xscale("log")
+    axes.set_yticks(range(len(groups)), [group.replace("$", r"\$") for group in groups])
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.set_xlabel(f"{name} with its 95 % interval")
     figure.savefig(target, format="png")

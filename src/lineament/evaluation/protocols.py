@@ -3,25 +3,27 @@
 Each function takes the folder as it was published and gives what a report needs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
-from lineament.core.arrays import FloatArray, ImageArray
 from lineament.core.errors import DataError
 from lineament.detection import Detector
-from lineament.embedding import Embedder, load_embedder
+from lineament.embedding import load_embedder
+from lineament.embedding.cache import EmbeddingCache
+from lineament.embedding.rewarped import RewarpedEmbedder
 from lineament.evaluation.detection import DetectionReport, detection_report
 from lineament.evaluation.detection_sets import DetectionSet, read_dlib_faces, read_facemask
 from lineament.evaluation.samples import (
+    Acquisition,
+    CropEmbedder,
     Progress,
-    SampleEmbeddings,
+    acquire_samples,
     embed_crops,
-    extract_samples,
+    outcomes_of,
 )
 from lineament.evaluation.sets import PictureSource
-from lineament.evaluation.trials import Trials, read_pairs
+from lineament.evaluation.trials import read_pairs
 from lineament.evaluation.verification import (
     ScoredTrials,
     SystemUsed,
@@ -30,7 +32,7 @@ from lineament.evaluation.verification import (
     score_trials,
     verification_report,
 )
-from lineament.geometry import ARCFACE_112, TEMPLATES, fit_similarity, warp
+from lineament.geometry import ARCFACE_112
 from lineament.pipeline import FacePipeline
 from lineament.zoo.manifest import find_model
 from lineament.zoo.profiles import Profile
@@ -45,30 +47,6 @@ class Verified:
 
     report: VerificationReport
     scored: ScoredTrials
-
-
-class RewarpedEmbedder:
-    """An embedder of another template, fed with ArcFace crops.
-
-    The crops are moved onto the embedder's own template by the one similarity that brings the templates together:
-    not the crop that it was trained on, as pixels outside the ArcFace crop are missing and the points were fitted
-    to that crop.
-    """
-
-    def __init__(self, embedder: Embedder) -> None:
-        self.name = embedder.name
-        self.space = embedder.space
-        self._embedder = embedder
-        self._template = TEMPLATES[embedder.template]
-        self._matrix = fit_similarity(ARCFACE_112.points, self._template.points)
-
-    def embed(self, crops: ImageArray) -> FloatArray:
-        """Unit vectors of (N, 112, 112, 3) uint8 RGB ArcFace crops."""
-        size = self._template.size_px
-        moved = np.empty((len(crops), size, size, 3), np.uint8)
-        for target, crop in zip(moved, crops, strict=True):
-            target[...] = warp(crop, self._matrix, size)
-        return self._embedder.embed(moved)
 
 
 def weights_of(*names: str) -> tuple[WeightsUsed, ...]:
@@ -91,40 +69,124 @@ def pictures_of(folder: Path) -> Path:
     return zips[0] if zips else folder
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CropSystem:
+    """An embedder on crops that are aligned to the ArcFace template already.
+
+    Attributes:
+        embedder: takes such crops, whatever its own template.
+        used: name and weights.
+        how: how a vector is made from a crop, in words.
+    """
+
+    embedder: CropEmbedder
+    used: SystemUsed
+    how: str
+
+
+def crop_system(model: str, runtime: Runtime | None = None) -> CropSystem:
+    """Load an embedder for aligned crops.
+
+    Args:
+        model: name in the zoo; "NAME+flip" averages with the mirror image. One of another template gets re-warped
+            crops, which ``how`` says.
+        runtime: how to run it.
+
+    Raises:
+        ModelError: the embedder cannot be had.
+    """
+    embedder = load_embedder(model, runtime)
+    how = "aligned 112 px crops" + (", mirror image averaged" if model.endswith("+flip") else "")
+    used = SystemUsed(_named(model, embedder.space), weights_of(model))
+    if embedder.template == ARCFACE_112.name:
+        return CropSystem(embedder, used, how)
+    how += f"; re-warped to template {embedder.template} by one fixed similarity: not its own crop"
+    return CropSystem(RewarpedEmbedder(embedder), used, how)
+
+
+def crop_cache(folder: Path, system: CropSystem, runtime: Runtime | None = None) -> EmbeddingCache:
+    """Where vectors of aligned crops are kept, apart for each space, weights, runtime and version.
+
+    Args:
+        folder: of all caches.
+        system: what makes the vectors.
+        runtime: how it runs.
+
+    Raises:
+        DataError: the cache cannot be used.
+    """
+    return EmbeddingCache(folder, system.embedder.space, _cache_key(system.how, system.used.weights, runtime))
+
+
+def pipeline_cache(
+    folder: Path, profile: Profile, pipeline: FacePipeline, how: str, runtime: Runtime | None = None
+) -> EmbeddingCache:
+    """Where vectors of whole pictures are kept, apart for each space, weights, rules, runtime and version.
+
+    Args:
+        folder: of all caches.
+        profile: models and rules.
+        pipeline: made from it.
+        how: which face of a picture is taken, in words.
+        runtime: how it runs.
+
+    Raises:
+        DataError: the cache cannot be used.
+    """
+    weights = weights_of(profile.detector, profile.embedder)
+    looking = detector_arithmetic(profile, runtime)
+    key = _cache_key(f"{how}; {looking}; {profile.sides_px} {pipeline.rules}", weights, runtime)
+    return EmbeddingCache(folder, pipeline.embedding_space, key)
+
+
+def detector_arithmetic(profile: Profile, runtime: Runtime | None = None) -> str:
+    """Arithmetic of a profile's detector on this machine, in words; it moves the points of faces a little.
+
+    Args:
+        profile: models and rules.
+        runtime: how they run.
+
+    Raises:
+        RuntimeUnavailable: this machine cannot run the profile.
+    """
+    looking = replace(runtime or Runtime(), precision=profile.detector_precision).resolved()
+    return f"detector in {looking.precision}"
+
+
+def _cache_key(how: str, weights: tuple[WeightsUsed, ...], runtime: Runtime | None) -> str:
+    """All that decides which vector a picture gives, beside the space; runtimes differ in the last digits."""
+    backend = (runtime or Runtime()).resolved().backend
+    return f"{how}; {backend}; {' '.join(w.sha256 for w in weights)}; lineament {version('lineament')}"
+
+
 def verify_aligned(
-    folder: Path, model: str, runtime: Runtime | None = None, progress: Progress | None = None
+    folder: Path,
+    model: str,
+    runtime: Runtime | None = None,
+    progress: Progress | None = None,
+    cache_folder: Path | None = None,
 ) -> Verified:
     """LFW View 2 on crops that are aligned already (112 px, five points on the ArcFace template).
 
     Args:
         folder: ``pairs.txt`` and the crops.
-        model: embedder; "NAME+flip" averages with the mirror image. One of another template gets re-warped crops,
-            which the report's protocol says.
+        model: embedder, as :func:`crop_system` takes it.
         runtime: how to run it.
         progress: told after every batch.
+        cache_folder: keeps vectors, so that an interrupted run goes on; None keeps none.
 
     Raises:
         DataError: the data cannot be read.
         ModelError: the embedder cannot be had.
     """
     pictures, trials = pictures_of(folder), read_pairs(folder / "pairs.txt")
-    embedder = load_embedder(model, runtime)
-    own = embedder.template == ARCFACE_112.name
-    how = "aligned 112 px crops" + (", mirror image averaged" if model.endswith("+flip") else "")
-    if not own:
-        how += f"; re-warped to template {embedder.template} by one fixed similarity: not its own crop"
+    system = crop_system(model, runtime)
+    cache = None if cache_folder is None else crop_cache(cache_folder, system, runtime)
     with PictureSource(pictures) as source:
-        samples = embed_crops(
-            trials.samples,
-            source,
-            embedder if own else RewarpedEmbedder(embedder),
-            ARCFACE_112.size_px,
-            progress,
-        )
+        samples = embed_crops(trials.samples, source, system.embedder, ARCFACE_112.size_px, progress, cache)
         digest = source.digest(trials.samples)
     scored = score_trials(trials, samples)
-    system = SystemUsed(_named(model, embedder.space), weights_of(model))
-    report = verification_report(scored, samples, system, folder.name, how, data_sha256=digest)
+    report = verification_report(scored, samples, system.used, folder.name, system.how, data_sha256=digest)
     return Verified(report, scored)
 
 
@@ -134,7 +196,11 @@ def _named(model: str, space: str) -> str:
 
 
 def verify_end_to_end(
-    folder: Path, profile: Profile, runtime: Runtime | None = None, progress: Progress | None = None
+    folder: Path,
+    profile: Profile,
+    runtime: Runtime | None = None,
+    progress: Progress | None = None,
+    cache_folder: Path | None = None,
 ) -> Verified:
     """LFW View 1 from whole pictures: detect, take the central face, align, embed; refusals count.
 
@@ -143,30 +209,29 @@ def verify_end_to_end(
         profile: models and rules.
         runtime: how to run them.
         progress: told after every batch.
+        cache_folder: keeps vectors and refusals, so that an interrupted run goes on; None keeps none.
 
     Raises:
         DataError: the data cannot be read.
         ModelError: the models cannot be had.
     """
     trials = read_pairs(folder / "pairsDevTest.txt")
-    samples, digest = _extracted(folder, trials, profile, runtime, progress)
+    pipeline = FacePipeline.from_settings(profile, runtime)
+    cache = (
+        None if cache_folder is None else pipeline_cache(cache_folder, profile, pipeline, END_TO_END, runtime)
+    )
+    acquisition = Acquisition(lambda images: outcomes_of(pipeline.extract_central(images)), cache=cache)
+    with PictureSource(pictures_of(folder)) as source:
+        samples = acquire_samples(trials.samples, source, acquisition, pipeline.embedding_space, progress)
+        digest = source.digest(trials.samples)
     scored = score_trials(trials, samples)
     system = SystemUsed(
         f"profile {profile.name} ({profile.detector}, {profile.embedder})",
         weights_of(profile.detector, profile.embedder),
     )
-    report = verification_report(scored, samples, system, folder.name, END_TO_END, data_sha256=digest)
+    how = f"{END_TO_END}; {detector_arithmetic(profile, runtime)}"
+    report = verification_report(scored, samples, system, folder.name, how, data_sha256=digest)
     return Verified(report, scored)
-
-
-def _extracted(
-    folder: Path, trials: Trials, profile: Profile, runtime: Runtime | None, progress: Progress | None
-) -> tuple[SampleEmbeddings, str]:
-    """Embeddings of all pictures of the trials, and the digest of the pictures."""
-    pipeline = FacePipeline.from_settings(profile, runtime)
-    with PictureSource(pictures_of(folder)) as source:
-        samples = extract_samples(trials.samples, source, pipeline.extract_central, progress)
-        return samples, source.digest(trials.samples)
 
 
 def find_detection_set(folder: Path) -> DetectionSet:

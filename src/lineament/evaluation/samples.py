@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lineament.core.arrays import FloatArray, ImageArray, ScoreArray, check_floats, frozen
 from lineament.core.errors import DataError, InputError
 from lineament.core.types import Face, Image, Refusal
-from lineament.evaluation.cache import EmbeddingCache, Outcome
+from lineament.embedding.cache import EmbeddingCache, Outcome
 from lineament.evaluation.sets import PictureSource
 from lineament.imaging.decode import decode_image
 from lineament.metrics.bootstrap import PairScores
@@ -46,6 +46,7 @@ class SampleEmbeddings:
         refusals: how many samples were refused for each reason.
         space: id of the embedding space.
         wall_s: time for reading, decoding and embedding, s.
+        n_from_cache: samples whose outcome an earlier run had kept; ``wall_s`` is no speed then.
     """
 
     vectors: FloatArray
@@ -53,6 +54,7 @@ class SampleEmbeddings:
     refusals: dict[str, int]
     space: str
     wall_s: float
+    n_from_cache: int = 0
 
     def __post_init__(self) -> None:
         vectors = check_floats(self.vectors, (len(self.acquired), None), "vectors")
@@ -96,8 +98,8 @@ class Acquisition:
     decode: Callable[[str, bytes], Image | str] = _decode
     cache: EmbeddingCache | None = None
 
-    def outcomes(self, named: Sequence[tuple[str, bytes]]) -> list[Outcome]:
-        """One outcome for each picture; equal bytes are looked at once.
+    def outcomes(self, named: Sequence[tuple[str, bytes]]) -> tuple[list[Outcome], int]:
+        """One outcome for each picture, equal bytes looked at once, and how many of them the cache knew.
 
         Args:
             named: names and encoded bytes.
@@ -117,7 +119,8 @@ class Acquisition:
             fresh.update(zip(images, self.embed(list(images.values())), strict=True))
         if self.cache is not None and fresh:
             self.cache.store(fresh)
-        return [known[digest] if digest in known else fresh[digest] for digest in digests]
+        found = [known[digest] if digest in known else fresh[digest] for digest in digests]
+        return found, sum(digest in known for digest in digests)
 
 
 def acquire_samples(
@@ -141,13 +144,35 @@ def acquire_samples(
     """
     start_s = time.perf_counter()
     source.require(samples)
+    found, n_known = acquire_all(samples, source.read, acquisition, progress)
+    wall_s = time.perf_counter() - start_s
+    return replace(collect_outcomes(found, space, str(source.path), wall_s), n_from_cache=n_known)
+
+
+def acquire_all(
+    samples: Sequence[str],
+    read: Callable[[str], bytes],
+    acquisition: Acquisition,
+    progress: Progress | None = None,
+) -> tuple[list[Outcome], int]:
+    """One outcome for each sample, a batch at a time, and how many of them the cache knew.
+
+    Args:
+        samples: names of the pictures.
+        read: encoded bytes of a picture by name.
+        acquisition: how bytes become vectors.
+        progress: told after every batch.
+    """
     found: list[Outcome] = []
+    n_known = 0
     for start in range(0, len(samples), BATCH):
         names = samples[start : start + BATCH]
-        found += acquisition.outcomes([(name, source.read(name)) for name in names])
+        outcomes, known = acquisition.outcomes([(name, read(name)) for name in names])
+        found += outcomes
+        n_known += known
         if progress is not None:
             progress(start + len(names), len(samples))
-    return collect_outcomes(found, space, str(source.path), time.perf_counter() - start_s)
+    return found, n_known
 
 
 def collect_outcomes(found: Sequence[Outcome], space: str, source: str, wall_s: float) -> SampleEmbeddings:

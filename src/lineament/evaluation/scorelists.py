@@ -1,6 +1,7 @@
-"""Scores with their answers as CSV files: those of any system read, those of an evaluation written."""
+"""Scores with their answers as CSV files: those of any system read, those of an evaluation written out."""
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,8 +48,8 @@ def read_scores(path: Path, score: str = "score", label: str = "label") -> Label
     return LabelledScores(scores, mated, numbers[0], numbers[1])
 
 
-def write_scores(path: Path, systems: Mapping[str, ScoredTrials]) -> None:
-    """Write every comparison of an evaluation, one a row, so that others can compute its rates.
+def score_list(systems: Mapping[str, ScoredTrials]) -> str:
+    """Every comparison of an evaluation as CSV, one a row, so that others can compute its rates.
 
     Columns: ``pair`` and ``fold``, both from 1; ``file_a`` and ``file_b``, names of samples as in the trials;
     ``label``, 1 for a mated pair and 0 for a non-mated one; then the similarities with all their digits, in
@@ -56,7 +57,6 @@ def write_scores(path: Path, systems: Mapping[str, ScoredTrials]) -> None:
     an empty similarity and must be left out before :func:`read_scores` reads the list; else it reads it as it is.
 
     Args:
-        path: CSV file to write.
         systems: similarities of one trial list by name of the system, at least one.
 
     Raises:
@@ -75,12 +75,13 @@ def write_scores(path: Path, systems: Mapping[str, ScoredTrials]) -> None:
     comparisons = zip(
         trials.folds.tolist(), trials.pairs.tolist(), trials.mated.tolist(), similarities, strict=True
     )
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow([*COMPARISON_COLUMNS, *names])
-        for number, (fold, (a, b), mated, row) in enumerate(comparisons, 1):
-            values = [repr(score) if score > -math.inf else "" for score in row]
-            rows.writerow([number, fold + 1, trials.samples[a], trials.samples[b], int(mated), *values])
+    file = io.StringIO(newline="")
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow([*COMPARISON_COLUMNS, *names])
+    for number, (fold, (a, b), mated, row) in enumerate(comparisons, 1):
+        values = [repr(score) if score > -math.inf else "" for score in row]
+        rows.writerow([number, fold + 1, trials.samples[a], trials.samples[b], int(mated), *values])
+    return file.getvalue()
 
 
 def _numbers(table: Table, column: str) -> ScoreArray:

@@ -1,15 +1,30 @@
 """Where the pictures of an evaluation set come from: a folder, or a zip that is read in place."""
 
 import hashlib
+import lzma
 import zipfile
+import zlib
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
 from lineament.core.errors import DataError
+from lineament.imaging.formats import SUFFIXES
+from lineament.packs.folder import is_hidden
 
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""What :mod:`zipfile` raises for bytes that are not sound; RuntimeError for encrypted ones and unknown methods."""
 _NAMED_IN_ERRORS = 5
+
+
+def is_picture(name: str) -> bool:
+    """True for the name of a picture that is not hidden, nor inside of a hidden folder.
+
+    Args:
+        name: of a file, relative to the root of its source, with "/".
+    """
+    return PurePosixPath(name).suffix.lower() in SUFFIXES and not any(map(is_hidden, name.split("/")))
 
 
 class PictureSource:
@@ -32,7 +47,7 @@ class PictureSource:
         if path.is_file():
             try:
                 self._zip = zipfile.ZipFile(path)
-            except (OSError, zipfile.BadZipFile) as error:
+            except (OSError, *DAMAGED_ZIP) as error:
                 raise DataError(f"pictures {path}: expected a folder or a zip file, {error}") from error
         elif not path.is_dir():
             raise DataError(
@@ -78,8 +93,11 @@ class PictureSource:
             if self._zip is not None:
                 return self._zip.read(name)
             return (self.path / name).read_bytes()
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise DataError(f"picture {name} of {self.path} cannot be read: {error}") from error
+        except (OSError, KeyError, *DAMAGED_ZIP) as error:
+            raise DataError(
+                f"picture {name} of {self.path} cannot be read: {str(error) or type(error).__name__}; expected a file "
+                "that is there and may be read, in a zip one without damage or password"
+            ) from error
 
     def digest(self, names: Sequence[str]) -> str:
         """Digest of a list of pictures: sha256 over the sorted names and the sha256 of each picture, hex.

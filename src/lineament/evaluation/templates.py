@@ -194,7 +194,8 @@ class TemplateProtocol:
     Attributes:
         listed: the templates.
         pairs: CSV of pairs for 1:1; None compares every pair, or a drawn part of millions.
-        galleries: CSV files with a column ``template`` for 1:N; IJB-B and IJB-C have two, whose figures are averaged.
+        galleries: CSV files with a column ``template`` for 1:N, each searched and reported by itself; IJB-B and IJB-C
+            have two.
     """
 
     listed: TemplateList
@@ -223,14 +224,11 @@ def measure_templates(
     """
     listed = protocol.listed
     galleries = [_gallery(path, listed) for path in protocol.galleries]
+    pairs = _pairs(protocol, asked.plan.seed)
+    pairs.check_kinds()
     found = acquire_samples(listed.files, source, measured.acquisition, measured.space, progress)
     templates = pool_templates(found, listed)
-    whole = SampleEmbeddings(templates.vectors, templates.made, found.refusals, found.space, found.wall_s)
-    if protocol.pairs is not None:
-        pairs = read_template_pairs(protocol.pairs, listed)
-    else:
-        pairs = people_pairs(People(listed.templates, listed.subjects, "", ()), asked.plan.seed)
-        pairs = replace(pairs, protocol=pairs.protocol.replace("pictures", "templates"))
+    whole = replace(found, vectors=templates.vectors, acquired=templates.made)
     how = f"{len(listed.templates):,} templates, vectors averaged within media and over media; {measured.how}"
     digest = source.digest(listed.files)
     # calibrated thresholds are for single pictures: templates of several are more alike, also those of strangers
@@ -246,6 +244,14 @@ def measure_templates(
         notes=(*report.notes, *said),
         searches=search_templates(templates, galleries, asked) if galleries else (),
     )
+
+
+def _pairs(protocol: TemplateProtocol, seed: int) -> LabelledPairs:
+    listed = protocol.listed
+    if protocol.pairs is not None:
+        return read_template_pairs(protocol.pairs, listed)
+    pairs = people_pairs(People(listed.templates, listed.subjects, "", ()), seed)
+    return replace(pairs, protocol=pairs.protocol.replace("pictures", "templates"))
 
 
 def _gallery(path: Path, listed: TemplateList) -> IndexArray:

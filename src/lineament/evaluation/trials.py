@@ -66,9 +66,9 @@ def read_pairs(path: Path) -> Trials:
 
     View 2 begins with ``folds count``: each fold lists ``count`` lines ``name i j`` (one subject) and then
     ``count`` lines ``name i other j``. View 1 begins with ``count`` alone and has one such block; it is cut
-    into ten folds in file order, a tenth of the mated and a tenth of the non-mated pairs each, so that no
-    threshold is learned on the pairs that it judges. Fields are separated by any white space. The sample
-    ``name i`` is the picture ``name/name_%04d.jpg``.
+    into ten folds in file order (``count`` folds where that is less), a tenth of the mated and a tenth of the
+    non-mated pairs each, so that no threshold is learned on the pairs that it judges. Fields are separated by any
+    white space. The sample ``name i`` is the picture ``name/name_%04d.jpg``.
 
     Args:
         path: the text file.
@@ -106,12 +106,14 @@ def read_pairs(path: Path) -> Trials:
     samples = tuple(sorted({sample for pair in named for sample in pair}))
     place = {sample: i for i, sample in enumerate(samples)}
     within = np.arange(expected) % (2 * count)
-    folds = np.arange(expected) // (2 * count) if view == 2 else within % count * N_FOLDS // count
+    n_folds = blocks if view == 2 else min(N_FOLDS, count)
+    folds = np.arange(expected) // (2 * count) if view == 2 else within % count * n_folds // count
     return Trials(
         protocol=(
-            f"LFW View 2 pairs, {blocks} folds of {count} mated and {count} non-mated comparisons"
+            f"LFW View 2 pairs, {n_folds} folds of {count} mated and {count} non-mated comparisons"
             if view == 2
-            else f"LFW View 1 pairs, {count} mated and {count} non-mated comparisons, ten folds in file order"
+            else f"LFW View 1 pairs, {count} mated and {count} non-mated comparisons, "
+            f"{'ten' if n_folds == N_FOLDS else n_folds} folds in file order"
         ),
         samples=tuple(f"{name}/{name}_{index:04d}.jpg" for name, index in samples),
         subjects=tuple(name for name, _ in samples),

@@ -1,17 +1,19 @@
 """The report of a 1:1 evaluation: accuracy over folds, error rates with intervals, failures to acquire."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineament.core.arrays import ScoreArray
 from lineament.core.errors import DataError
+from lineament.evaluation.comparisons import LabelledScores, complete_folds, rate_points
 from lineament.evaluation.evidence import Evidence, comparisons_digest, evidence_of
 from lineament.evaluation.jsonfile import dump_report, load_report
 from lineament.evaluation.machine import Machine, this_machine
+from lineament.evaluation.one_to_one import RatePoint, separation_intervals, separation_text
 from lineament.evaluation.samples import SampleEmbeddings, pair_similarities
 from lineament.evaluation.trials import Trials
 from lineament.metrics.bootstrap import (
@@ -19,10 +21,11 @@ from lineament.metrics.bootstrap import (
     PairScores,
     Replicates,
     Resampling,
+    bootstrap_eer_auc,
     bootstrap_fnmr_at_fmr,
 )
 from lineament.metrics.lfw import FoldAccuracy, accuracy_at, fold_accuracy, summarise_folds
-from lineament.metrics.verification import COUNT_RULE, MeasuredPoint, auc, eer_point, tar_at_far_protocol
+from lineament.metrics.verification import auc, eer_point
 
 PROTOCOL_RATES = (1e-2, 1e-3)
 """Rates at which the LFW literature quotes TAR."""
@@ -51,47 +54,6 @@ class SystemUsed:
 
 
 @dataclass(frozen=True, slots=True)
-class RatePoint:
-    """Error rates at one rate of the protocol.
-
-    Attributes:
-        asked: the false match rate of the protocol, a fraction.
-        threshold: smallest observed similarity that keeps it among the comparisons made.
-        fmr: false match rate reached.
-        false_matches: number of non-mated comparisons behind ``fmr``.
-        fnmr: false non-match rate of the comparisons made.
-        fnmr_low: lower end of its 95 % interval (subject bootstrap, threshold chosen anew).
-        fnmr_high: upper end of it.
-        far: false accept rate of the whole transaction: a refused picture is a rejection.
-        frr: false reject rate of the whole transaction: a refused picture is a rejection.
-    """
-
-    asked: float
-    threshold: float
-    fmr: float
-    false_matches: int
-    fnmr: float
-    fnmr_low: float
-    fnmr_high: float
-    far: float
-    frr: float
-
-    @property
-    def well_supported(self) -> bool:
-        """False when the point rests on fewer than ten false matches, and so is a protocol's only."""
-        return self.false_matches >= COUNT_RULE
-
-    def text(self) -> str:
-        """One line, ISO names first."""
-        note = "" if self.well_supported else f"; fewer than {COUNT_RULE} false matches, read the interval"
-        return (
-            f"FMR (FAR) {self.asked:g}: FNMR {self.fnmr:.4f} [{self.fnmr_low:.4f}, {self.fnmr_high:.4f}], "
-            f"TAR {1 - self.fnmr:.4f} [{1 - self.fnmr_high:.4f}, {1 - self.fnmr_low:.4f}], "
-            f"FRR {self.frr:.4f}, threshold {self.threshold:.4f}, {self.false_matches} false matches{note}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class VerificationReport:
     """Everything that one evaluation found, and what it rests on. Rates are fractions.
 
@@ -108,7 +70,8 @@ class VerificationReport:
         n_nonmated_compared: the same for non-mated pairs.
         fta_rate: failure-to-acquire rate: refused pictures over all pictures.
         refusals: refused pictures by reason.
-        folds: accuracy of the comparisons made; None for a protocol without folds.
+        folds: accuracy of the comparisons made; None for a protocol without folds, or with a fold in which no
+            comparison could be made.
         folds_end_to_end: accuracy at the same thresholds when a pair with a refused picture counts as a
             non-match: wrong when mated, right when not.
         eer: equal error rate of the comparisons made.
@@ -121,6 +84,12 @@ class VerificationReport:
         machine: hardware and versions.
         wall_s: time for reading, decoding and embedding, s.
         evidence: curves, histogram, replicates and digests; None in reports of versions that kept none.
+        eer_low: lower end of the 95 % interval of ``eer`` (subject bootstrap); None in reports of older versions.
+        eer_high: upper end of it.
+        auc_low: lower end of the 95 % interval of ``auc``; None in reports of older versions.
+        auc_high: upper end of it.
+        n_from_cache: pictures whose outcome an earlier run had kept; ``wall_s`` is no speed then.
+        kind: tells this report from others in a file.
     """
 
     system: SystemUsed
@@ -147,6 +116,12 @@ class VerificationReport:
     machine: Machine
     wall_s: float
     evidence: Evidence | None = None
+    eer_low: float | None = None
+    eer_high: float | None = None
+    auc_low: float | None = None
+    auc_high: float | None = None
+    n_from_cache: int = 0
+    kind: Literal["verification"] = "verification"
 
     def to_json(self) -> str:
         """The report as JSON."""
@@ -177,7 +152,7 @@ class VerificationReport:
                     f"{name} {folds.accuracy:.4f} +- {folds.standard_error:.4f} (standard error, "
                     f"{len(folds.fold_accuracies)} folds)"
                 )
-        lines.append(f"EER {self.eer:.4f} at threshold {self.eer_threshold:.4f}, AUC {self.auc:.5f}")
+        lines.append(separation_text(self))
         lines += [point.text() for point in self.points]
         lines += [
             f"FMR (FAR) {rate:g}: below one false match, not measurable" for rate in self.not_measurable
@@ -215,6 +190,12 @@ class ScoredTrials:
         a, b = self.trials.pairs[made].T
         return PairScores(self.scores[made], number[a], number[b])
 
+    def labelled(self) -> LabelledScores:
+        """All comparisons with their answers and subjects."""
+        number = self.trials.subject_of_sample
+        a, b = self.trials.pairs.T
+        return LabelledScores(self.scores, self.trials.mated, number[a], number[b])
+
 
 def score_trials(trials: Trials, samples: SampleEmbeddings) -> ScoredTrials:
     """Similarity of every pair of the trials.
@@ -233,37 +214,12 @@ def score_trials(trials: Trials, samples: SampleEmbeddings) -> ScoredTrials:
 def _accuracies(scored: ScoredTrials) -> tuple[FoldAccuracy | None, FoldAccuracy | None]:
     """Accuracy over the comparisons made, and over all pairs at the same thresholds."""
     trials, made = scored.trials, scored.compared
-    if trials.n_folds < 2:
+    if not complete_folds(trials.folds, made):
         return None, None
     mated = trials.mated
     folds = fold_accuracy(scored.scores[made], mated[made], trials.folds[made])
     whole = accuracy_at(scored.scores, mated, trials.folds, folds.fold_thresholds)
     return folds, summarise_folds(whole, folds.fold_thresholds)
-
-
-def _points(
-    scored: ScoredTrials, pairs: PairScores, rates: Sequence[float], intervals: Replicates
-) -> tuple[RatePoint, ...]:
-    mated = pairs.mated
-    n_mated = int(scored.trials.mated.sum())
-    n_nonmated = len(scored.trials.pairs) - n_mated
-
-    def point(column: int, rate: float) -> RatePoint:
-        found: MeasuredPoint = tar_at_far_protocol(pairs.scores[mated], pairs.scores[~mated], rate)
-        interval = intervals.fnmr_interval(column)
-        return RatePoint(
-            asked=rate,
-            threshold=found.threshold,
-            fmr=found.fmr,
-            false_matches=found.false_matches,
-            fnmr=found.fnmr,
-            fnmr_low=interval.low,
-            fnmr_high=interval.high,
-            far=found.false_matches / n_nonmated,
-            frr=1 - round(found.tar * found.n_mated) / n_mated,
-        )
-
-    return tuple(point(column, rate) for column, rate in enumerate(rates))
 
 
 def _comparisons_made(scored: ScoredTrials, dataset: str) -> tuple[int, int]:
@@ -302,14 +258,14 @@ def verification_report(
         DataError: no mated or no non-mated comparison could be made.
     """
     trials, made, mated = scored.trials, scored.compared, scored.trials.mated
-    n_mated_compared, n_nonmated_compared = _comparisons_made(scored, dataset)
+    compared = _comparisons_made(scored, dataset)
     pairs = scored.by_subject()
     same, different = pairs.scores[pairs.mated], pairs.scores[~pairs.mated]
     equal = eer_point(same, different)
-    measurable = [rate for rate in PROTOCOL_RATES if rate * n_nonmated_compared >= 1]
+    measurable = [rate for rate in PROTOCOL_RATES if rate * compared[1] >= 1]
     folds, folds_end_to_end = _accuracies(scored)
     drawn = bootstrap_fnmr_at_fmr(pairs, measurable, plan) if measurable else _NO_REPLICATES
-    return VerificationReport(
+    report = VerificationReport(
         system=system,
         space=samples.space,
         dataset=dataset,
@@ -318,8 +274,8 @@ def verification_report(
         n_samples=len(trials.samples),
         n_mated=int(mated.sum()),
         n_nonmated=int((~mated).sum()),
-        n_mated_compared=n_mated_compared,
-        n_nonmated_compared=n_nonmated_compared,
+        n_mated_compared=compared[0],
+        n_nonmated_compared=compared[1],
         fta_rate=samples.fta_rate,
         refusals=samples.refusals,
         folds=folds,
@@ -327,11 +283,29 @@ def verification_report(
         eer=(equal.fmr + equal.fnmr) / 2,
         eer_threshold=equal.threshold,
         auc=auc(same, different),
-        points=_points(scored, pairs, measurable, drawn),
+        points=rate_points(scored.labelled(), measurable, drawn),
         not_measurable=tuple(rate for rate in PROTOCOL_RATES if rate not in measurable),
         replicates=plan.replicates,
         seed=plan.seed,
         machine=this_machine(),
         wall_s=samples.wall_s,
-        evidence=evidence_of(pairs, drawn.fnmr, data_sha256, comparisons_digest(trials, made)),
+        n_from_cache=samples.n_from_cache,
+    )
+    return _with_evidence(report, pairs, drawn, (data_sha256, comparisons_digest(trials, made)))
+
+
+def _with_evidence(
+    report: VerificationReport, pairs: PairScores, drawn: Replicates, digests: tuple[str, str]
+) -> VerificationReport:
+    """The report with the intervals of EER and AUC, and what they rest on."""
+    separation = bootstrap_eer_auc(pairs, Resampling(report.replicates, report.seed))
+    eer_interval, auc_interval = separation_intervals(pairs, separation)
+    scores = pairs.scores[pairs.mated], pairs.scores[~pairs.mated]
+    return replace(
+        report,
+        evidence=evidence_of(scores, digests, drawn.fnmr, separation),
+        eer_low=eer_interval.low,
+        eer_high=eer_interval.high,
+        auc_low=auc_interval.low,
+        auc_high=auc_interval.high,
     )

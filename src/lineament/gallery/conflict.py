@@ -6,7 +6,7 @@ import numpy as np
 
 from lineament.core.types import Candidate
 from lineament.gallery.index import normalised
-from lineament.gallery.store import Row
+from lineament.gallery.rows import Row
 from lineament.gallery.types import EnrollmentRefusal, EnrollmentRefusalKind
 
 _ROWS_AT_ONCE = 1024

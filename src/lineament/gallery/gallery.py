@@ -1,23 +1,25 @@
 """The gallery: enroll, search, identify, remove. Puts the store and the cache together."""
 
-import os
-import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from lineament.core.arrays import FloatArray
-from lineament.core.errors import EmbeddingSpaceMismatch, GalleryError
-from lineament.core.types import Candidate, Decision, Embedding, Identification, OperatingPoint
-from lineament.gallery import transfer
+from lineament.core.errors import EmbeddingSpaceMismatch
+from lineament.core.types import Candidate, Embedding, Identification, OperatingPoint
+from lineament.gallery import ledger, transfer
 from lineament.gallery.check import find_faults
 from lineament.gallery.conflict import nearest_conflict
-from lineament.gallery.schema import SCHEMA_VERSION, explained, open_connection
-from lineament.gallery.search import Searcher
-from lineament.gallery.store import Refused, Row, Store, new_row, space_mismatch
+from lineament.gallery.copies import Copies
+from lineament.gallery.corrections import Corrections
+from lineament.gallery.keys import GalleryKey
+from lineament.gallery.retention import Retention
+from lineament.gallery.review import Review
+from lineament.gallery.rows import Refused, Row, new_row, require_space
+from lineament.gallery.search import Searcher, decided
+from lineament.gallery.session import Session
+from lineament.gallery.subject import SubjectTemplate, searched_samples
 from lineament.gallery.types import (
     Enrolled,
     EnrollmentRefusal,
@@ -30,6 +32,7 @@ from lineament.gallery.types import (
     SubjectSummary,
     check_id,
 )
+from lineament.gallery.upgrade import Upgrade
 
 
 class Gallery:
@@ -41,17 +44,25 @@ class Gallery:
     A gallery may be shared by threads; its calls then run one after another. It does not survive ``fork``.
     All calls raise :class:`~lineament.core.errors.GalleryError` when the file cannot be read or written (locked,
     full, read-only) and :class:`~lineament.core.errors.GalleryCorrupt` when it is damaged.
+
+    Attributes:
+        review: samples that wait for a decision, and samples taken out of the search.
+        corrections: probes that were said not to be a subject.
+        copies: backups, and which copies there are.
+        retention: removal of what is old or was not seen for long.
+        upgrade: templates of another model beside the present ones.
     """
 
-    def __init__(self, path: Path, space: str, connection: sqlite3.Connection, threads: int) -> None:
-        self._path = path
-        self._space = space
-        self._connection = connection
-        self._store = Store(connection)
-        self._searcher = Searcher(self._store, threads)
-        self._lock = threading.Lock()
-        self._process = os.getpid()
-        self._closed = False
+    def __init__(self, session: Session, threads: int) -> None:
+        self._session = session
+        self._store = session.store
+        self._searcher = Searcher(session.store, threads)
+        self._transaction = session.transaction
+        self.review = Review(session, self._searcher)
+        self.corrections = Corrections(session)
+        self.copies = Copies(session)
+        self.retention = Retention(session)
+        self.upgrade = Upgrade(session)
 
     @classmethod
     def open(
@@ -62,6 +73,7 @@ class Gallery:
         create: bool = False,
         threads: int = 2,
         busy_timeout_s: float = 10.0,
+        key: GalleryKey | None = None,
     ) -> "Gallery":
         """Open the gallery at ``path``.
 
@@ -71,19 +83,20 @@ class Gallery:
             create: make the gallery when nothing or an empty file is there.
             threads: of the coarse scan in a large gallery.
             busy_timeout_s: how long to wait for other processes.
+            key: of an encrypted gallery; one that is made with a key is encrypted. None takes the key of
+                ``LINEAMENT_GALLERY_KEY_FILE`` or ``LINEAMENT_GALLERY_KEY``.
 
         Raises:
             GalleryNotFound: nothing is there and ``create`` is False.
             GalleryCorrupt: something else than a gallery is there, or a damaged one.
             EmbeddingSpaceMismatch: it holds templates of another space.
-            GalleryError: a folder, a newer layout, or the file cannot be opened.
+            GalleryError: a folder, a newer layout, no key or a wrong one, or the file cannot be opened.
         """
         if not space:
             raise ValueError("space must be the id of an embedding space, got an empty text")
         if threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
-        path = Path(path)
-        return cls(path, space, open_connection(path, space, create, busy_timeout_s), threads)
+        return cls(Session(Path(path), space, create, busy_timeout_s, key), threads)
 
     def __enter__(self) -> "Gallery":
         return self
@@ -93,16 +106,13 @@ class Gallery:
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._searcher.forget()
-                self._store.close()
+        if self._session.close():
+            self._searcher.forget()
 
     @property
     def space(self) -> str:
         """Id of the embedding space."""
-        return self._space
+        return self._session.space
 
     # Adding
 
@@ -114,6 +124,8 @@ class Gallery:
         sample_id: str | None = None,
         source_sha256: str = "",
         conflict_threshold: float | None = None,
+        quality: float | None = None,
+        crop: bytes = b"",
     ) -> Enrolled | EnrollmentRefusal:
         """Add one sample; when this returns a receipt, the sample is on the disk.
 
@@ -123,6 +135,8 @@ class Gallery:
             sample_id: unique in the gallery, of the same kind of text; None lets the gallery choose.
             source_sha256: digest of the encoded picture; empty when it may not serve to find duplicates.
             conflict_threshold: refuse when a sample of another subject is at least as similar; None does not look.
+            quality: of the picture, higher is better; a subject's template weighs its samples with it.
+            crop: the aligned picture as PNG or JPEG bytes, kept to embed it anew with another model.
 
         Returns:
             A receipt, or why nothing was enrolled.
@@ -132,7 +146,7 @@ class Gallery:
             InputError: an id or digest that cannot be stored.
         """
         result = self.enroll_many(
-            [NewSample(subject_id, embedding, sample_id, source_sha256)],
+            [NewSample(subject_id, embedding, sample_id, source_sha256, quality, crop)],
             conflict_threshold=conflict_threshold,
         )
         return result if isinstance(result, EnrollmentRefusal) else result[0]
@@ -154,21 +168,17 @@ class Gallery:
             EmbeddingSpaceMismatch: an embedding is of another space or length.
         """
         for sample in samples:
-            self._require_space(sample.embedding)
+            require_space(self.space, sample.embedding)
         if len({sample.embedding.vector.size for sample in samples}) > 1:
             raise EmbeddingSpaceMismatch(
                 "embeddings of one space have one length, got several; enroll them apart"
             )
         if not samples:
             return ()
-        rows = [
-            new_row(sample.subject_id, sample.sample_id, sample.embedding.vector, sample.source_sha256)
-            for sample in samples
-        ]
+        rows = [new_row(sample) for sample in samples]
         if conflict_threshold is not None:
-            # Reading a large gallery takes seconds; other writers need not wait for that.
             with self._transaction(write=False):
-                self._searcher.refresh()
+                self._searcher.prepare()
         try:
             with self._transaction(write=True):
                 self._store.require_dimension(rows[0].vector.size)
@@ -233,20 +243,11 @@ class Gallery:
         Raises:
             EmbeddingSpaceMismatch: the embedding or the point is of another space.
         """
-        self._require_space(embedding)
-        if point.space not in ("", self._space):
-            raise space_mismatch(self._space, point.space)
+        require_space(self.space, embedding, point)
         with self._transaction(write=False):
             (found,) = self._searcher.search(embedding.vector[None], max_candidates, exact)
             searched = self._searcher.searched
-        return Identification(
-            candidates=tuple(c for c in found if point.decide(c.similarity) is Decision.MATCH),
-            undecided=tuple(c for c in found if point.decide(c.similarity) is Decision.UNDECIDED),
-            nearest=found[0] if found else None,
-            fpir=fpir,
-            gallery_size=searched,
-            point=point,
-        )
+        return decided(found, point, fpir, searched)
 
     # Looking
 
@@ -262,7 +263,7 @@ class Gallery:
             return self._store.subjects()
 
     def subject(self, subject_id: str) -> list[SampleRecord]:
-        """The samples of one subject, oldest first.
+        """The samples of one subject in any state, oldest first.
 
         Raises:
             SubjectNotFound: there is no such subject.
@@ -270,24 +271,24 @@ class Gallery:
         with self._transaction(write=False):
             return self._store.samples_of(subject_id)
 
+    def template(self, subject_id: str) -> SubjectTemplate:
+        """One template of a subject from all its samples, to which no single one may add much.
+
+        Raises:
+            SubjectNotFound: there is no such subject, or no sample of it is searched.
+        """
+        with self._transaction(write=False):
+            return searched_samples(self._store, subject_id).template()
+
     def info(self) -> GalleryInfo:
         """Space, layout, counts, calibration and bytes on the disk."""
         with self._transaction(write=False):
-            log = self._path.with_name(self._path.name + "-wal")
-            return GalleryInfo(
-                space=self._space,
-                schema_version=SCHEMA_VERSION,
-                dimension=self._store.dimension(),
-                size=self._store.size(),
-                calibration=self._store.calibration(),
-                created_s=self._store.created_s(),
-                bytes_on_disk=sum(file.stat().st_size for file in (self._path, log) if file.exists()),
-            )
+            return ledger.info(self._store, self._session.path)
 
     def check(self) -> list[str]:
         """Every fault of the file in words; empty for a sound gallery. Reads the whole file."""
         with self._transaction(write=False):
-            return find_faults(self._connection)
+            return find_faults(self._store)
 
     @property
     def calibration(self) -> str:
@@ -309,8 +310,9 @@ class Gallery:
             SubjectNotFound: there is no such subject.
         """
         with self._transaction(write=True):
-            count = self._store.remove_subject(subject_id)
-        return Removal(count, self._purge())
+            gone = self._store.remove_subject(subject_id)
+            receipt = ledger.unsigned_receipt(self._store, subject_id, gone)
+        return self._session.removal(receipt)
 
     def remove_sample(self, sample_id: str) -> Removal:
         """Remove one sample and overwrite its bytes; a subject goes with its last sample.
@@ -319,8 +321,10 @@ class Gallery:
             SubjectNotFound: there is no such sample.
         """
         with self._transaction(write=True):
-            self._store.remove_sample(sample_id)
-        return Removal(1, self._purge())
+            sample = self._store.sample(sample_id)
+            subject_id = self._store.owner(sample)
+            receipt = ledger.unsigned_receipt(self._store, subject_id, self._store.remove_samples([sample]))
+        return self._session.removal(receipt)
 
     def merge(self, into: str, source: str) -> int:
         """Give all samples of ``source`` to ``into``, for one person enrolled twice; returns how many.
@@ -331,7 +335,7 @@ class Gallery:
         """
         with self._transaction(write=True):
             count = self._store.merge(into, source)
-        self._purge()
+        self._session.purge()
         return count
 
     def rename(self, old: str, new: str) -> None:
@@ -345,12 +349,7 @@ class Gallery:
         check_id(new, "subject id")
         with self._transaction(write=True):
             self._store.rename(old, new)
-        self._purge()
-
-    def _purge(self) -> bool:
-        with self._lock, explained(self._path):
-            self._require_usable()
-            return self._store.purge_log()
+        self._session.purge()
 
     # Carrying
 
@@ -360,8 +359,8 @@ class Gallery:
         Raises:
             GalleryError: ``path`` exists or cannot be written.
         """
-        with self._transaction(write=False):
-            return transfer.export(self._store, self._space, Path(path))
+        with self.copies.published("export", Path(path)) as part, self._transaction(write=False):
+            return transfer.export(self._store, self.space, part)
 
     def import_(self, path: str | Path) -> Imported | EnrollmentRefusal:
         """Add everything of an exported file in one transaction, or nothing.
@@ -378,23 +377,6 @@ class Gallery:
         """
         try:
             with self._transaction(write=True):
-                return transfer.import_(self._store, self._space, Path(path))
+                return transfer.import_(self._store, self.space, Path(path))
         except Refused as refused:
             return refused.refusal
-
-    @contextmanager
-    def _transaction(self, write: bool) -> Iterator[None]:
-        with self._lock, explained(self._path):
-            self._require_usable()
-            with self._store.transaction(write):
-                yield
-
-    def _require_usable(self) -> None:
-        if self._closed:
-            raise GalleryError(f"the gallery {self._path} is closed; open it again")
-        if os.getpid() != self._process:
-            raise GalleryError(f"the gallery {self._path} was opened before a fork; open it in each process")
-
-    def _require_space(self, embedding: Embedding) -> None:
-        if embedding.space != self._space:
-            raise space_mismatch(self._space, embedding.space)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from lineament.core.arrays import FloatArray
 from lineament.core.errors import GalleryCorrupt
 from lineament.gallery.coarse import CoarseScan
-from lineament.gallery.store import STORED, Store
+from lineament.gallery.rows import STORED
+from lineament.gallery.store import Store
 
 EXACT_ROWS = 20_000
 """Up to this many rows everything is compared: a scan costs less than a millisecond."""
@@ -110,6 +111,11 @@ class TemplateCache:
         self._samples[self._count : end], self._subjects[self._count : end] = numbers.T
         self._count, self._last_sample = end, int(numbers[-1, 0])
 
+    def prepare(self) -> None:
+        """Bring the coarse scan up to date now, not in the first search that needs it."""
+        if self._coarse is not None and self._coarse.fits:
+            self._coarse.follow(self._rows[: self._count])
+
     def shortlist(self, queries: FloatArray, want: int, exact: bool) -> list[IntArray]:
         """For each query the sample numbers that an exact comparison must look at to rank ``want`` subjects.
 
@@ -121,7 +127,7 @@ class TemplateCache:
         if exact or self._coarse is None or not self._coarse.fits:
             return self._scan_all(queries, want)
         found: list[IntArray | None] = [None] * len(queries)
-        self._coarse.follow(self._rows[: self._count])
+        self.prepare()
         for k in COARSE_ROWS:
             missing = [i for i, rows in enumerate(found) if rows is None]
             for i, near in zip(missing, self._coarse.search(queries[missing], k), strict=True):

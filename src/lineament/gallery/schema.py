@@ -9,13 +9,20 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from lineament.core.errors import EmbeddingSpaceMismatch, GalleryCorrupt, GalleryError, GalleryNotFound
+from lineament.gallery.keys import GalleryKey
+from lineament.gallery.migrate import to_layout_2
+from lineament.gallery.sealing import new_codec
 
 APPLICATION_ID = 0x4C4E4D47
 """``PRAGMA application_id`` of a gallery: "LNMG"."""
-SCHEMA_VERSION = 1
-"""``PRAGMA user_version`` that this code reads and writes."""
+SCHEMA_VERSION = 2
+"""``PRAGMA user_version`` that this code reads and writes; it brings a file of layout 1 to layout 2."""
 PAGE_BYTES = 16384
 """A page of 4096 bytes would hold one 512-value template and be half empty; this one holds seven."""
+LOGS = ("-wal", "-shm", "-journal")
+"""Endings of the files that SQLite keeps beside an open gallery, and leaves there when it is not closed."""
+SIGNING_LABEL = b"signing key"
+"""What the sealed key of removal receipts is bound to."""
 
 _log = logging.getLogger(__name__)
 
@@ -90,10 +97,13 @@ def explained(path: Path) -> Iterator[None]:
         raise explain(error, path) from error
 
 
-def open_connection(path: Path, space: str, create: bool, busy_timeout_s: float) -> sqlite3.Connection:
+def open_connection(
+    path: Path, space: str, create: bool, busy_timeout_s: float, key: GalleryKey | None = None
+) -> sqlite3.Connection:
     """Open the gallery file at ``path``; with ``create``, make it when nothing or an empty file is there.
 
-    Making is one transaction, so a process killed during it leaves an empty file, never half a gallery.
+    Making is one transaction, so a process killed during it leaves an empty file, never half a gallery; so is
+    bringing an older layout to the present one. A gallery that is made with ``key`` is encrypted.
 
     Raises:
         GalleryNotFound: nothing is there and ``create`` is False.
@@ -103,9 +113,9 @@ def open_connection(path: Path, space: str, create: bool, busy_timeout_s: float)
     """
     _check_path(path, create)
     with explained(path):
-        connection = _connect(path, create, busy_timeout_s)
+        connection = connect(path, create, busy_timeout_s)
         try:
-            _prepare(connection, path, space, create)
+            _prepare(connection, path, space, create, key)
         except BaseException:
             connection.close()
             raise
@@ -121,14 +131,15 @@ def stored_space(path: Path, busy_timeout_s: float = 10.0) -> str:
         GalleryError: a folder, a newer layout, or the file cannot be opened.
     """
     _check_path(path, create=False)
-    with explained(path), closing(_connect(path, False, busy_timeout_s)) as connection:
+    with explained(path), closing(connect(path, False, busy_timeout_s)) as connection:
         if _pragma(connection, "page_count") == 0:
             raise GalleryCorrupt(f"{path} is empty, expected a gallery")
         _check_kind(connection, path)
         return _space(connection, path)
 
 
-def _connect(path: Path, create: bool, busy_timeout_s: float) -> sqlite3.Connection:
+def connect(path: Path, create: bool, busy_timeout_s: float) -> sqlite3.Connection:
+    """A connection without any check or setting."""
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
         uri=True,
@@ -147,12 +158,14 @@ def _check_path(path: Path, create: bool) -> None:
         raise GalleryNotFound(f"no gallery at {path}; check the name, or make one with create=True")
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, space: str, create: bool) -> None:
+def _prepare(
+    connection: sqlite3.Connection, path: Path, space: str, create: bool, key: GalleryKey | None
+) -> None:
     # Before the first page exists, the file is neither a gallery nor anything else.
     if _pragma(connection, "page_count") == 0:
         if not create:
             raise GalleryCorrupt(f"{path} is empty, expected a gallery; create=True makes one there")
-        _make(connection, path, space)
+        _make(connection, path, space, key)
     _check_kind(connection, path)
     _use_wal(connection, path)
     # fullfsync matters on macOS only, where a plain fsync may leave data in the drive's cache.
@@ -171,6 +184,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, space: str, create: boo
             f"{path} holds templates of {found}, this pipeline makes {space}; "
             "use the pipeline that made them, or enroll anew into another gallery"
         )
+    _migrate(connection)
 
 
 def _space(connection: sqlite3.Connection, path: Path) -> str:
@@ -187,25 +201,57 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def _make(connection: sqlite3.Connection, path: Path, space: str) -> None:
+def _make(connection: sqlite3.Connection, path: Path, space: str, key: GalleryKey | None) -> None:
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
     connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("BEGIN EXCLUSIVE")
-    try:
+    with committed(connection, write=True):
         # Another process may have made it while this one waited for the lock.
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             for statement in _LAYOUT.split(";\n"):
                 connection.execute(statement)
             connection.execute("INSERT INTO gallery VALUES (1, ?, NULL, '', ?)", (space, time.time()))
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            to_layout_2(connection)
+            if key is not None:
+                _encrypt_empty(connection, key)
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
     sync_folder(path.parent)
     _log.info("made a gallery with layout %d", SCHEMA_VERSION)
+
+
+def _encrypt_empty(connection: sqlite3.Connection, key: GalleryKey) -> None:
+    """Give a gallery that holds nothing yet a data key, wrapped by ``key``."""
+    codec = new_codec()
+    (seed,) = connection.execute("SELECT signing_key FROM gallery").fetchone()
+    connection.execute(
+        "UPDATE gallery SET wrapped_key = ?, signing_key = ?",
+        (codec.wrapped(key), codec.seal(seed, SIGNING_LABEL)),
+    )
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    if _pragma(connection, "user_version") == SCHEMA_VERSION:
+        return
+    with committed(connection, write=True):
+        # Another process may have done it while this one waited for the lock.
+        if _pragma(connection, "user_version") != SCHEMA_VERSION:
+            to_layout_2(connection)
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            _log.info("brought a gallery to layout %d", SCHEMA_VERSION)
+
+
+@contextmanager
+def committed(connection: sqlite3.Connection, write: bool) -> Iterator[None]:
+    """One snapshot for reading, or one change that happens wholly or not at all."""
+    connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+    try:
+        yield
+        if write:
+            connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
 
 
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
@@ -214,7 +260,7 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} is a SQLite file of another program, expected a gallery; check the name"
         )
     version = _pragma(connection, "user_version")
-    if version != SCHEMA_VERSION:
+    if not 1 <= version <= SCHEMA_VERSION:
         raise GalleryError(
             f"{path} has layout {version}, this program knows layout {SCHEMA_VERSION}; use a newer lineament"
         )

@@ -7,13 +7,12 @@
 
 import json
 import math
-import os
-import secrets
 import struct
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,12 +21,11 @@ import numpy as np
 from lineament.core.errors import (
     EmbeddingSpaceMismatch,
     GalleryCorrupt,
-    GalleryError,
     GalleryNotFound,
     InputError,
 )
-from lineament.gallery.schema import sync_folder
-from lineament.gallery.store import STORED, Row, Store
+from lineament.gallery.rows import STORED, Row
+from lineament.gallery.store import Store
 from lineament.gallery.types import GallerySize, Imported, check_id, check_sha256
 
 FORMAT = "lineament-gallery"
@@ -53,11 +51,11 @@ _DAMAGE = (
 
 
 def export(store: Store, space: str, path: Path) -> GallerySize:
-    """Write everything in ``store`` to ``path``; the name appears when the file is complete and on the disk."""
-    if path.exists():
-        raise GalleryError(f"{path} exists; choose another name or remove it first")
-    if not path.parent.is_dir():
-        raise GalleryError(f"the folder {path.parent} does not exist; make it first")
+    """Write everything in ``store`` to the new file ``path``.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     size = store.size()
     manifest = {
         "format": FORMAT,
@@ -69,20 +67,8 @@ def export(store: Store, space: str, path: Path) -> GallerySize:
         "subjects": size.subjects,
         "samples": size.samples,
     }
-    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            _write(file, manifest, store)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise GalleryError(
-            f"{path} could not be written ({error.strerror}); check the folder and its space"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with path.open("xb") as file:
+        _write(file, manifest, store)
     return size
 
 
@@ -124,6 +110,19 @@ def exported_space(path: Path) -> str:
         return str(_read_manifest(archive)["space"])
 
 
+def exported_sample_ids(path: Path) -> set[str]:
+    """Ids of all samples in the exported file at ``path``.
+
+    Raises:
+        GalleryNotFound: no file there.
+        GalleryCorrupt: the file is not a sound export.
+    """
+    with _sound(path), zipfile.ZipFile(path) as archive:
+        _read_manifest(archive)
+        with archive.open(SAMPLES) as lines:
+            return {json.loads(line)["sample_id"] for line in lines}
+
+
 @contextmanager
 def _sound(path: Path) -> Iterator[None]:
     """Turn what damaged exports raise inside the block into GalleryCorrupt."""
@@ -137,9 +136,30 @@ def _sound(path: Path) -> Iterator[None]:
         ) from error
 
 
-def import_(store: Store, space: str, path: Path) -> Imported:
-    """Insert everything of the file at ``path``; the caller's transaction undoes it when this raises."""
-    before = store.size()
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An exported gallery that is being read.
+
+    Attributes:
+        dimension: length of a template; None in an empty export.
+        calibration: name of the calibration record in use, or empty.
+        rows: every sample once, in the order of enrollment.
+    """
+
+    dimension: int | None
+    calibration: str
+    rows: Iterator[Row]
+
+
+@contextmanager
+def opened_export(space: str, path: Path) -> Iterator[Export]:
+    """The exported file at ``path``, to be read inside the block.
+
+    Raises:
+        GalleryNotFound: no file there.
+        EmbeddingSpaceMismatch: it holds templates of another space.
+        GalleryCorrupt: the file is not a sound export; also while its rows are read.
+    """
     with _sound(path), zipfile.ZipFile(path) as archive:
         manifest = _read_manifest(archive)
         if manifest["space"] != space:
@@ -147,12 +167,20 @@ def import_(store: Store, space: str, path: Path) -> Imported:
                 f"{path} holds templates of {manifest['space']}, the gallery those of {space}; "
                 "import it into a gallery of its space"
             )
-        if manifest["samples"]:
-            store.require_dimension(manifest["dimension"])
-        for position, row in enumerate(_rows(archive, manifest)):
+        dimension = manifest["dimension"] if manifest["samples"] else None
+        yield Export(dimension, manifest["calibration"], _rows(archive, manifest))
+
+
+def import_(store: Store, space: str, path: Path) -> Imported:
+    """Insert everything of the file at ``path``; the caller's transaction undoes it when this raises."""
+    before = store.size()
+    with opened_export(space, path) as export:
+        if export.dimension is not None:
+            store.require_dimension(export.dimension)
+        for position, row in enumerate(export.rows):
             store.insert(row, position)
-    if not store.calibration():
-        store.set_calibration(manifest["calibration"])
+        if not store.calibration():
+            store.set_calibration(export.calibration)
     after = store.size()
     return Imported(after.subjects - before.subjects, after.samples - before.samples)
 

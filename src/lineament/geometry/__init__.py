@@ -12,10 +12,18 @@ from lineament.geometry.similarity import (
     roll_deg,
     scale_of,
 )
-from lineament.geometry.templates import ARCFACE_112, DLIB_150, TEMPLATES, CropTemplate
+from lineament.geometry.templates import (
+    ARCFACE_112,
+    ARCFACE_SIZES_PX,
+    DLIB_150,
+    TEMPLATES,
+    CropTemplate,
+    resized,
+)
 
 __all__ = [
     "ARCFACE_112",
+    "ARCFACE_SIZES_PX",
     "DLIB_150",
     "TEMPLATES",
     "AlignedCrop",
@@ -31,6 +39,7 @@ __all__ = [
     "invert",
     "iou",
     "nms",
+    "resized",
     "roll_deg",
     "scale_boxes",
     "scale_of",

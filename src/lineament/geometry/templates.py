@@ -60,5 +60,25 @@ down) this one, scale 1.08 and 3 px down, had the best accuracy on LFW View 1 wi
 lie within 0.5 points. View 1 is meant for such choices, so its figure for this crop is optimistic by about as much.
 """
 
-TEMPLATES: Mapping[str, CropTemplate] = MappingProxyType({t.name: t for t in (ARCFACE_112, DLIB_150)})
+
+def resized(template: CropTemplate, size_px: int) -> CropTemplate:
+    """The same crop in another resolution, named "arcface-64" after the family and its size.
+
+    Args:
+        template: the crop.
+        size_px: width and height wanted; pixel edges, not pixel centres, are scaled.
+    """
+    family, _, _ = template.name.rpartition("-")
+    points = (template.points + 0.5) * (size_px / template.size_px) - 0.5
+    return CropTemplate(f"{family}-{size_px}", size_px, points)
+
+
+ARCFACE_SIZES_PX = (48, 56, 64, 80, 96, 128, 160)
+"""Other resolutions of the ArcFace crop that networks are trained on."""
+TEMPLATES: Mapping[str, CropTemplate] = MappingProxyType(
+    {
+        t.name: t
+        for t in (ARCFACE_112, DLIB_150, *(resized(ARCFACE_112, size_px) for size_px in ARCFACE_SIZES_PX))
+    }
+)
 """Every template by its name."""

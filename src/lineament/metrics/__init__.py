@@ -9,6 +9,8 @@ from lineament.metrics.bootstrap import (
     PairScores,
     Replicates,
     Resampling,
+    SeparationReplicates,
+    bootstrap_eer_auc,
     bootstrap_fnmr_at_fmr,
 )
 from lineament.metrics.clustering import (
@@ -37,6 +39,12 @@ from lineament.metrics.fddb import (
     fddb_rate_at,
     fddb_roc,
     region_overlaps,
+)
+from lineament.metrics.gap import (
+    GapClosed,
+    Replicated,
+    gap_closed,
+    replicated_tar,
 )
 from lineament.metrics.identification import (
     SearchOutcomes,
@@ -85,6 +93,7 @@ from lineament.metrics.llr import (
 )
 from lineament.metrics.megaface import (
     DistractorRun,
+    megaface_cutoff,
     megaface_rank_rate,
     megaface_run,
     megaface_tar_at_far,
@@ -111,6 +120,7 @@ from lineament.metrics.pad import (
 )
 from lineament.metrics.paired import (
     Difference,
+    paired_eer_auc,
     paired_fold_accuracy,
     paired_tar_at_far,
 )
@@ -156,6 +166,7 @@ __all__ = [
     "FddbPicture",
     "FddbRoc",
     "FoldAccuracy",
+    "GapClosed",
     "IdentityCounts",
     "Interval",
     "Matching",
@@ -166,11 +177,13 @@ __all__ = [
     "PairScores",
     "PavRatios",
     "PrecisionRecall",
+    "Replicated",
     "Replicates",
     "Resampling",
     "RocCurve",
     "SearchOutcomes",
     "SearchPoint",
+    "SeparationReplicates",
     "TrackFrame",
     "WiderCurve",
     "WiderPicture",
@@ -182,6 +195,7 @@ __all__ = [
     "bcubed_agreement",
     "best_assignment",
     "best_threshold",
+    "bootstrap_eer_auc",
     "bootstrap_fnmr_at_fmr",
     "box_diagonal",
     "box_size",
@@ -208,6 +222,7 @@ __all__ = [
     "fnmr_at_fmr",
     "fold_accuracy",
     "fpir",
+    "gap_closed",
     "hter",
     "iapar",
     "identity_counts",
@@ -217,6 +232,7 @@ __all__ = [
     "jitter",
     "match_detections",
     "mean_error",
+    "megaface_cutoff",
     "megaface_rank_rate",
     "megaface_run",
     "megaface_tar_at_far",
@@ -226,6 +242,7 @@ __all__ = [
     "occlusion_average_precision",
     "occlusion_rates",
     "pad_point",
+    "paired_eer_auc",
     "paired_fold_accuracy",
     "paired_tar_at_far",
     "pairwise_agreement",
@@ -239,6 +256,7 @@ __all__ = [
     "recall_at_precision",
     "recall_by_size",
     "region_overlaps",
+    "replicated_tar",
     "riapar",
     "roc",
     "search_outcomes",

@@ -7,8 +7,10 @@ threshold is chosen anew inside each replicate, so its uncertainty is part of th
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +115,19 @@ class Replicates:
     def fnmr_interval(self, column: int) -> Interval:
         """95 % interval of the FNMR of the rate in ``column``."""
         return percentile_interval(self.fnmr[:, column])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeparationReplicates:
+    """How well similarities tell subjects apart, in every replicate.
+
+    Attributes:
+        eer: (B,) float64 equal error rate.
+        auc: (B,) float64 area under the ROC.
+    """
+
+    eer: ScoreArray
+    auc: ScoreArray
 
 
 def percentile_interval(values: ScoreArray) -> Interval:
@@ -275,3 +290,68 @@ def bootstrap_fnmr_at_fmr(pairs: PairScores, fmrs: Sequence[float], plan: Resamp
         thresholds[i] = np.minimum(next_nonmated, next_mated)
         fnmr[i] = rejected / n_mated
     return Replicates(thresholds, fnmr)
+
+
+def _positions(pairs: _Sorted, scores: ScoreArray, side: Literal["left", "right"]) -> NDArray[np.int64]:
+    """How many places of the list lie above each score ("left"), or at or above it ("right")."""
+    return np.searchsorted(pairs.rising, -scores, side=side)
+
+
+def _running(weights: NDArray[np.int32]) -> NDArray[np.int64]:
+    """(P + 1,) sum of the weights of the first 0, 1, ... P places."""
+    sums = np.zeros(len(weights) + 1, np.int64)
+    np.cumsum(weights, out=sums[1:])
+    return sums
+
+
+def _weighted_eer(
+    matched: NDArray[np.int64],
+    accepted: NDArray[np.int64],
+    places: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> float:
+    """EER from running weights of non-mated and mated places, at the places of the rising observed scores."""
+    n_nonmated, n_mated = int(matched[-1]), int(accepted[-1])
+
+    def errors(k: int) -> tuple[int, int]:
+        return int(matched[places[0][k]]), n_mated - int(accepted[places[1][k]])
+
+    def excess(k: int) -> int:
+        false_matches, false_nonmatches = errors(k)
+        return false_matches * n_mated - false_nonmatches * n_nonmated
+
+    crossing = bisect_left(range(len(places[0])), 0, key=lambda k: -excess(k))
+    best = min(range(max(crossing - 1, 0), crossing + 1), key=lambda k: abs(excess(k)))
+    false_matches, false_nonmatches = errors(best)
+    return (false_matches / n_nonmated + false_nonmatches / n_mated) / 2
+
+
+def bootstrap_eer_auc(pairs: PairScores, plan: Resampling) -> SeparationReplicates:
+    """Equal error rate and area under the ROC in each bootstrap replicate.
+
+    Weights take the place of counts; with all weights one the values are those of
+    :func:`lineament.metrics.verification.eer` and :func:`lineament.metrics.verification.auc`. Subjects are drawn as
+    in :func:`bootstrap_fnmr_at_fmr`, so that systems on the same comparisons are resampled alike.
+
+    Args:
+        pairs: comparisons with the subjects of both samples; both kinds must be there.
+        plan: number of replicates and seed.
+
+    Raises:
+        ValueError: one kind of pairs is missing.
+
+    Source: as :func:`bootstrap_fnmr_at_fmr`; the AUC is the weighted rank statistic.
+    """
+    mated, nonmated, n_subjects = _split(pairs)
+    above, at_or_above = (_positions(nonmated, mated.scores, side) for side in ("left", "right"))
+    observed = np.append(np.unique(pairs.scores), math.inf)
+    places = _positions(nonmated, observed, "right"), _positions(mated, observed, "right")
+    eer, auc = np.empty((2, plan.replicates))
+    for i, (counts, n_mated, n_nonmated) in enumerate(_draw(mated, nonmated, n_subjects, plan)):
+        matched = _running(counts[nonmated.a] * counts[nonmated.b])
+        weights = counts[mated.a]
+        eer[i] = _weighted_eer(matched, _running(weights), places)
+        # non-mated weight above each mated score, and half of that at the same score
+        lost = int(weights @ (matched[above] + matched[at_or_above]))
+        every = 2 * n_mated * n_nonmated
+        auc[i] = (every - lost) / every
+    return SeparationReplicates(eer, auc)

@@ -24,6 +24,7 @@ class DistractorRun:
     """What remains of a run of probes against distractors.
 
     Attributes:
+        trial_probes: (T,) int64 row of the probe of each trial.
         mate_scores: (T,) float32 similarity of the mate in each trial; every pair of photos appears twice.
         mate_ranks: (T,) int64 rank of the mate among the distractors, from 1; K + 1 for any rank beyond K.
         max_rank: K.
@@ -32,6 +33,7 @@ class DistractorRun:
         n_distractors: number of distractors.
     """
 
+    trial_probes: NDArray[np.int64]
     mate_scores: FloatArray
     mate_ranks: NDArray[np.int64]
     max_rank: int
@@ -40,7 +42,7 @@ class DistractorRun:
     n_distractors: int
 
     def __post_init__(self) -> None:
-        for name in ("mate_scores", "mate_ranks", "tail"):
+        for name in ("trial_probes", "mate_scores", "mate_ranks", "tail"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
 
 
@@ -144,8 +146,9 @@ def megaface_run(
     if n_distractors == 0:
         raise ValueError("the protocol needs at least one distractor, got none")
     ranks = 1 + np.count_nonzero(best[trial_probes] >= mate_scores[:, None], axis=1)
+    n_nonmated = len(probes) * n_distractors
     return DistractorRun(
-        mate_scores, ranks, max_rank, largest.values(), len(probes) * n_distractors, n_distractors
+        trial_probes, mate_scores, ranks, max_rank, largest.values(), n_nonmated, n_distractors
     )
 
 
@@ -166,12 +169,15 @@ def megaface_rank_rate(run: DistractorRun, rank: int) -> float:
     return int(np.count_nonzero(run.mate_ranks <= rank)) / len(run.mate_ranks)
 
 
-def megaface_tar_at_far(run: DistractorRun, far: float) -> float:
-    """True accept rate over all same-person pairs at the smallest observed threshold whose FAR is at most ``far``.
+def megaface_cutoff(run: DistractorRun, far: float) -> float:
+    """The similarity that a comparison must exceed to be accepted at a FAR: that of the best distractor refused.
 
     Args:
         run: from :func:`megaface_run`.
         far: a fraction in (0, 1]; the rate is over ``run.n_nonmated`` comparisons.
+
+    Returns:
+        The similarity; -inf where every comparison may be accepted.
 
     Raises:
         ValueError: ``far`` is below one comparison, or allows more false matches than the run kept.
@@ -183,11 +189,25 @@ def megaface_tar_at_far(run: DistractorRun, far: float) -> float:
             f"{1 / run.n_nonmated:.2g}"
         )
     if allowed >= run.n_nonmated:
-        return 1.0
+        return float("-inf")
     if allowed >= len(run.tail):
         raise ValueError(
             f"FAR {far:g} allows {allowed:,} false matches, but the run kept the {len(run.tail):,} largest "
             "similarities; run it with a larger tail"
         )
+    return float(run.tail[allowed])
+
+
+def megaface_tar_at_far(run: DistractorRun, far: float) -> float:
+    """True accept rate over all same-person pairs at the smallest observed threshold whose FAR is at most ``far``.
+
+    Args:
+        run: from :func:`megaface_run`.
+        far: a fraction in (0, 1]; the rate is over ``run.n_nonmated`` comparisons.
+
+    Raises:
+        ValueError: ``far`` is below one comparison, or allows more false matches than the run kept.
+    """
     # Any threshold above this similarity keeps the rate, and the next observed one accepts the same mates.
-    return int(np.count_nonzero(run.mate_scores > run.tail[allowed])) / len(run.mate_scores)
+    accepted = run.mate_scores > megaface_cutoff(run, far)
+    return int(np.count_nonzero(accepted)) / len(run.mate_scores)

@@ -15,10 +15,11 @@ from lineament.metrics.bootstrap import (
     CONFIDENCE,
     PairScores,
     Resampling,
+    bootstrap_eer_auc,
     bootstrap_fnmr_at_fmr,
     percentile_interval,
 )
-from lineament.metrics.verification import tar_at_far_protocol
+from lineament.metrics.verification import auc, eer, tar_at_far_protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +93,7 @@ def paired_tar_at_far(
     Source: paired bootstrap, B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993; the resampled
     unit is the subject, see :mod:`lineament.metrics.bootstrap`.
     """
-    same = all(
-        np.array_equal(getattr(first, name), getattr(second, name)) for name in ("subject_a", "subject_b")
-    )
-    if not same:
-        raise ValueError(
-            "a paired difference needs both systems' scores of the same comparisons, in one order"
-        )
+    _check_same(first, second)
     mated = first.mated
     # The draws depend on the subjects and the seed only, so both calls resample alike.
     drawn_first, drawn_second = (bootstrap_fnmr_at_fmr(pairs, fars, plan).fnmr for pairs in (first, second))
@@ -112,6 +107,45 @@ def paired_tar_at_far(
         )
         for column, far in enumerate(fars)
     )
+
+
+def paired_eer_auc(first: PairScores, second: PairScores, plan: Resampling) -> tuple[Difference, Difference]:
+    """EER and AUC of two systems, and the intervals of their differences; subjects are drawn once for both systems.
+
+    Args:
+        first: similarities of the first system.
+        second: similarities of the second system for the same comparisons, in the same order.
+        plan: number of replicates and seed.
+
+    Returns:
+        The difference of the equal error rates, and that of the areas under the ROC.
+
+    Raises:
+        ValueError: different comparisons, or one kind of them missing.
+
+    Source: as :func:`paired_tar_at_far`.
+    """
+    _check_same(first, second)
+    mated = first.mated
+    drawn_first, drawn_second = (bootstrap_eer_auc(pairs, plan) for pairs in (first, second))
+    eers, aucs = (
+        [measure(pairs.scores[mated], pairs.scores[~mated]) for pairs in (first, second)]
+        for measure in (eer, auc)
+    )
+    return (
+        paired_difference(eers[0], eers[1], drawn_first.eer, drawn_second.eer),
+        paired_difference(aucs[0], aucs[1], drawn_first.auc, drawn_second.auc),
+    )
+
+
+def _check_same(first: PairScores, second: PairScores) -> None:
+    same = all(
+        np.array_equal(getattr(first, name), getattr(second, name)) for name in ("subject_a", "subject_b")
+    )
+    if not same:
+        raise ValueError(
+            "a paired difference needs both systems' scores of the same comparisons, in one order"
+        )
 
 
 def paired_fold_accuracy(first: Sequence[float], second: Sequence[float]) -> Difference:

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from lineament.core.errors import ModelError, RuntimeUnavailable
+from lineament.demesh import remover_id
 from lineament.embedding import space_id
 from lineament.zoo.calibration import load_calibration
 from lineament.zoo.licence import is_accepted
 from lineament.zoo.manifest import Manifest, find_model
+from lineament.zoo.mesh_record import load_mesh_record
 from lineament.zoo.options import FetchOptions
 from lineament.zoo.profiles import Profile
 from lineament.zoo.session import Runtime
@@ -57,7 +59,24 @@ def check_profile(profile: Profile, options: FetchOptions, runtime: Runtime | No
         smallest = load_calibration(space).smallest_fmr
     except ModelError as error:
         problems.append(str(error))
+    problems += _mesh_problems(profile, space, options)
     return ProfileHealth(profile.name, space, smallest, tuple(problems))
+
+
+def _mesh_problems(profile: Profile, space: str, options: FetchOptions) -> list[str]:
+    """What keeps the profile from taking meshes off references, and from deciding about restored ones."""
+    if not profile.mesh_remover:
+        return []
+    found = []
+    try:
+        manifest = find_model(profile.mesh_remover, "restore")
+        found += _model_problems(manifest, options)
+        remover = remover_id(manifest, "f32")
+        load_mesh_record(remover).row(profile.clean_touched_rate)
+        load_calibration(f"{space}~{remover}")
+    except ModelError as error:
+        found.append(str(error))
+    return found
 
 
 def _model_problems(manifest: Manifest, options: FetchOptions) -> list[str]:

@@ -29,7 +29,7 @@ def extract(archive: Path, members: Mapping[str, tuple[Path, str, int]]) -> None
     try:
         for name, stream in _open_members(archive, set(left)):
             target, sha256, size = left.pop(name)
-            _write(stream, target, sha256, size, f"{archive.name}: {name}")
+            write_checked(stream, target, (sha256, size), f"{archive.name}: {name}")
             if not left:
                 return
     except DAMAGED as error:
@@ -54,7 +54,19 @@ def _open_members(archive: Path, names: set[str]) -> Iterator[tuple[str, IO[byte
                     yield entry.name, member
 
 
-def _write(stream: IO[bytes], target: Path, sha256: str, size: int, what: str) -> None:
+def write_checked(stream: IO[bytes], target: Path, expected: tuple[str, int], what: str) -> None:
+    """Write a stream to a file that gets its name only when the bytes are the expected ones.
+
+    Args:
+        stream: read to its end, or to one byte more than expected.
+        target: the file; its folder is made.
+        expected: SHA-256 and size in bytes.
+        what: what the stream is called in errors.
+
+    Raises:
+        SourceFailed: other bytes.
+    """
+    sha256, size = expected
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     digest, left = hashlib.sha256(), size

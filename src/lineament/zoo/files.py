@@ -75,8 +75,13 @@ def set_aside(path: Path, found: str, expected: str) -> None:
 
 
 @contextlib.contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path, what: str = "model cache", variable: str = "LINEAMENT_CACHE") -> Iterator[None]:
     """Turn what the file system refuses (no right, full, read-only) into an error that says what to do.
+
+    Args:
+        folder: where is written.
+        what: what the folder is.
+        variable: environment variable that names another one.
 
     Raises:
         WeightsMissing: a file under ``folder`` could not be written.
@@ -88,6 +93,6 @@ def disk_errors(folder: Path) -> Iterator[None]:
             raise
         reason = os.strerror(error.errno).lower()
         raise WeightsMissing(
-            f"the model cache {folder} cannot be used: {reason}; "
-            "make room or set LINEAMENT_CACHE to a folder that can be written"
+            f"the {what} {folder} cannot be used: {reason}; "
+            f"make room or set {variable} to a folder that can be written"
         ) from error

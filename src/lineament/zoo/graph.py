@@ -87,12 +87,12 @@ def prepare(data: bytes) -> bytes:
     if not rewrite_prelu(model):
         return data
     del model.graph.value_info[:]
-    _drop_unused(model.graph)
+    drop_unused(model.graph)
     prepared: bytes = model.SerializeToString(deterministic=True)
     return prepared
 
 
-def _drop_unused(graph: "onnx.GraphProto") -> None:
+def drop_unused(graph: "onnx.GraphProto") -> None:
     """Remove constants that no node reads any more; ONNX Runtime complains about them at every load."""
     used = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
     kept = [t for t in graph.initializer if t.name in used]

@@ -17,7 +17,7 @@ _accepted_here: set[str] = set()
 def acceptance_file() -> Path:
     """Where acceptances are kept: ``licences.json`` in the user's configuration folder (``LINEAMENT_CONFIG``)."""
     folder = os.environ.get("LINEAMENT_CONFIG") or platformdirs.user_config_dir("lineament")
-    return Path(folder) / "licences.json"
+    return Path(folder).expanduser() / "licences.json"
 
 
 def accept(name: str) -> None:

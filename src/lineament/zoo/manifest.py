@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -14,10 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lineament.core.errors import ManifestError, ModelNotFound
 from lineament.geometry import TEMPLATES
+from lineament.zoo.options import user_models_folder
+from lineament.zoo.records import faults_in_words
+from lineament.zoo.toml import toml_document
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$")]
-Task = Literal["detection", "landmarks", "embedding"]
+NAME_PATTERN = r"^[a-z0-9]+([.-][a-z0-9]+)*$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Task = Literal["detection", "landmarks", "embedding", "restore"]
 PLUGIN_GROUP = "lineament.zoo"
 
 
@@ -45,6 +50,12 @@ class UrlSource(_Strict):
     mirrors: tuple[str, ...] = Field(default=(), strict=False)
 
 
+class BundledSource(_Strict):
+    """The file comes with this package, in ``zoo/weights/``."""
+
+    kind: Literal["bundled"]
+
+
 class Weight(_Strict):
     """One published weight file.
 
@@ -62,9 +73,15 @@ class Weight(_Strict):
     sha256: Sha256
     bytes: int = Field(gt=0)
     convert: str = ""
-    sources: tuple[Annotated[PackageSource | UrlSource, Field(discriminator="kind")], ...] = Field(
-        default=(), strict=False
+    sources: tuple[Annotated[PackageSource | UrlSource | BundledSource, Field(discriminator="kind")], ...] = (
+        Field(default=(), strict=False)
     )
+
+    def own_places(self) -> tuple[Path, ...]:
+        """Where the file is when it came with this package, or with a model that the user added."""
+        bundled = any(s.kind == "bundled" for s in self.sources)
+        inside = (Path(str(files("lineament.zoo") / "weights" / Path(self.file).name)),) if bundled else ()
+        return (*inside, user_models_folder() / self.file)
 
 
 class Licence(_Strict):
@@ -164,6 +181,11 @@ class Manifest(_Strict):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def manifest_text(manifest: Manifest) -> str:
+    """The manifest as a TOML document; :func:`parse_manifest` reads it back to an equal one."""
+    return toml_document(manifest.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
 def parse_manifest(text: str, origin: str) -> Manifest:
     """Parse and check one manifest.
 
@@ -175,17 +197,15 @@ def parse_manifest(text: str, origin: str) -> Manifest:
     except tomllib.TOMLDecodeError as error:
         raise ManifestError(f"{origin} is not valid TOML: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors()
-        )
-        count = error.error_count()
+        faults, count = faults_in_words(error, "manifest"), error.error_count()
         raise ManifestError(f"{origin} has {count} fault{'s' * (count > 1)}: {faults}") from error
 
 
 def _folders() -> list[Any]:
-    """Folders with manifests: the built-in one, then one for each plugin."""
+    """Folders with manifests: the built-in one, one for each plugin, then the user's."""
     plugins = [files(point.load()) for point in entry_points(group=PLUGIN_GROUP)]
-    return [files("lineament.zoo") / "models", *plugins]
+    own = user_models_folder()
+    return [files("lineament.zoo") / "models", *plugins, *([own] if own.is_dir() else [])]
 
 
 @cache
@@ -200,9 +220,11 @@ def list_models() -> Mapping[str, Manifest]:
         for entry in sorted(folder.iterdir(), key=lambda e: e.name):
             if not entry.name.endswith(".toml"):
                 continue
-            manifest = parse_manifest(entry.read_text(encoding="utf-8"), entry.name)
+            manifest = parse_manifest(entry.read_text(encoding="utf-8"), str(entry))
             if manifest.name in found:
-                raise ManifestError(f"two manifests are named {manifest.name!r}; rename the one in {folder}")
+                raise ManifestError(
+                    f"two manifests are named {manifest.name!r}; rename or remove the one in {folder}"
+                )
             found[manifest.name] = manifest
     return found
 
@@ -220,10 +242,19 @@ def find_model(name: str, task: Task | None = None) -> Manifest:
     return models[name]
 
 
+def is_user_model(name: str) -> bool:
+    """True when the user added a model of that name; its manifest may be damaged."""
+    return bool(re.match(NAME_PATTERN, name)) and user_manifest(name).is_file()
+
+
+def user_manifest(name: str) -> Path:
+    """Where the manifest of a user's model lies, whether it is there or not."""
+    return user_models_folder() / f"{name}.toml"
+
+
 def golden_path(manifest: Manifest) -> Path | None:
     """The stored golden vectors of ``manifest``, if it has any."""
-    return (
-        None
-        if manifest.golden is None
-        else Path(str(files("lineament.zoo") / "golden" / manifest.golden.file))
-    )
+    if manifest.golden is None:
+        return None
+    own = user_models_folder() / manifest.golden.file
+    return own if own.is_file() else Path(str(files("lineament.zoo") / "golden" / manifest.golden.file))

@@ -11,6 +11,17 @@ from filelock import FileLock
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being fetched, the bytes so far and the bytes in all (None when unknown)."""
 
+MODELS_VARIABLE = "LINEAMENT_MODELS"
+
+
+def user_models_folder() -> Path:
+    """Where a user's own models lie: ``LINEAMENT_MODELS``, or a folder of the user data directory.
+
+    It holds one manifest a model, ``<name>.toml``, and a folder with its files beside it.
+    """
+    given = os.environ.get(MODELS_VARIABLE)
+    return Path(given).expanduser() if given else Path(platformdirs.user_data_dir("lineament")) / "models"
+
 
 def _silent(_what: str, _done: int, _total: int | None) -> None:
     """Nobody watches."""

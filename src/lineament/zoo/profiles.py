@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lineament.core.errors import ConfigError
+from lineament.zoo.manifest import is_user_model, list_models
+from lineament.zoo.records import faults_in_words
 from lineament.zoo.session import Precision
 
 
@@ -23,6 +25,8 @@ class Profile(BaseModel):
         precision: arithmetic of the embedder, "f32" or "bf16"; part of the embedding space, so never left open.
         min_face_px: smallest face that is compared; shorter side of its box.
         rival_ratio: a second face of at least this share of the largest one's size makes a picture ambiguous.
+        mesh_remover: model that takes security meshes off references that are verified; empty for none.
+        clean_touched_rate: share of clean references that may be taken for meshed, a fraction.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -36,6 +40,13 @@ class Profile(BaseModel):
     precision: Literal["f32", "bf16"] = "f32"
     min_face_px: float = Field(ge=1)
     rival_ratio: float = Field(gt=0, le=1)
+    mesh_remover: str = ""
+    clean_touched_rate: float = Field(default=1e-3, gt=0, lt=1)
+
+    def models(self) -> tuple[str, ...]:
+        """Names of the models in the zoo: detector, embedder, and what else takes part."""
+        more = (self.mesh_remover,) if self.mesh_remover else ()
+        return (self.detector, self.embedder.partition("+")[0], *more)
 
 
 @cache
@@ -51,7 +62,7 @@ def list_profiles() -> dict[str, Profile]:
             try:
                 profile = Profile.model_validate(tomllib.loads(entry.read_text(encoding="utf-8")))
             except ValidationError as error:
-                faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+                faults = faults_in_words(error, "profile")
                 raise ConfigError(
                     f"profile {entry.name} has {error.error_count()} faults: {faults}"
                 ) from error
@@ -60,12 +71,20 @@ def list_profiles() -> dict[str, Profile]:
 
 
 def find_profile(name: str) -> Profile:
-    """The profile called ``name``.
+    """The profile called ``name``; an embedder that the user added is one too, with all else as in ``open``.
+
+    Args:
+        name: name of a profile, or of a user's own embedder; "NAME+flip" averages with the mirror image.
 
     Raises:
         ConfigError: no such profile; names those there are.
+        ManifestError: a manifest of the user's model has faults.
     """
     profiles = list_profiles()
-    if name not in profiles:
+    if name in profiles:
+        return profiles[name]
+    base, _, option = name.partition("+")
+    own = list_models().get(base) if is_user_model(base) else None
+    if own is None or own.task != "embedding" or option not in {"", "flip"}:
         raise ConfigError(f"no profile is called {name!r}; there are: {', '.join(profiles)}")
-    return profiles[name]
+    return profiles["open"].model_copy(update={"name": name, "summary": own.summary, "embedder": name})

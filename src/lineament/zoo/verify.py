@@ -8,12 +8,12 @@ from typing import Literal
 from lineament.core.errors import WeightsCorrupt
 from lineament.zoo.files import sha256_of
 from lineament.zoo.golden import GoldenResult, check_golden
-from lineament.zoo.manifest import Manifest, Weight
+from lineament.zoo.manifest import Manifest, Weight, is_user_model
 from lineament.zoo.options import FetchOptions
 from lineament.zoo.session import Runtime, open_session
 from lineament.zoo.store import DIGESTS, derived_folder, network_files
 
-Where = Literal["cache", "folder", "fetch", "absent"]
+Where = Literal["package", "yours", "cache", "folder", "fetch", "absent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,14 @@ class Verification:
 def whereabouts(manifest: Manifest, options: FetchOptions) -> Where:
     """Where a model's weights are, judged by name and size: no file is read.
 
-    Returns: "cache" (ready or fetched), "folder" (in a weights folder), "fetch" (a source can be asked), or
-        "absent" (it comes through a weights folder only, and is in none).
+    Returns: "package" (it came with this package), "yours" (you added it), "cache" (ready or fetched), "folder" (in
+        a weights folder), "fetch" (a source can be asked), or "absent" (it comes through a weights folder only, and
+        is in none).
     """
+    if is_user_model(manifest.name):
+        return "yours"
+    if all(any(p.is_file() for p in w.own_places()) for w in manifest.weights):
+        return "package"
     if (derived_folder(manifest, options) / DIGESTS).is_file() and all(w.convert for w in manifest.weights):
         return "cache"
     found = [_published(w, options) for w in manifest.weights]
@@ -109,7 +114,7 @@ def verify_weights(manifest: Manifest, runtime: Runtime, options: FetchOptions) 
 
 def _published(weight: Weight, options: FetchOptions) -> Path | None:
     """The published file wherever it is, whatever its size: a truncated one must be found too."""
-    names = [options.cached(weight.sha256, weight.file)]
+    names = [options.cached(weight.sha256, weight.file), *weight.own_places()]
     for folder in options.folders:
         names += [folder / weight.file, folder / Path(weight.file).name]
     return next((p for p in names if p.is_file()), None)

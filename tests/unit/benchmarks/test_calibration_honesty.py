@@ -66,3 +66,35 @@ def test_splits_of_alike_people_meet_their_rates(honesty: ModuleType, faces: tup
     for row in honesty.fmr_splits(head, 20, Resampling(100)):
         assert row["meets"] >= 16
         assert row["measured_over_asked"]["low"] < 1 < row["measured_over_asked"]["high"]
+
+
+def fpir(*over_asked: float) -> list[dict]:
+    return [{"asked_fpir": 0.1, "over_asked": value} for value in over_asked]
+
+
+def test_bars_are_met_only_where_every_figure_is(honesty: ModuleType) -> None:
+    good = {
+        "fmr": [{"meets": 90, "splits": 100}, {"meets": 96, "splits": 100}],
+        "few_people": [{"holds": 99, "trials": 100}],
+        "fpir": [row | {"gallery": "one sample"} for row in fpir(0.81, 0.9)],
+        "fpir_drawn": fpir(1.19, 1.0),
+    }
+    assert set(honesty.bars(good).values()) == {True}
+    worse = {
+        "fmr": [{"meets": 89, "splits": 100}],
+        "few_people": [{"holds": 8, "trials": 10}],
+        "fpir": [row | {"gallery": "one sample"} for row in fpir(1.0, 1.0)],
+        "fpir_drawn": fpir(1.0, 0.5),
+    }
+    assert set(honesty.bars(worse).values()) == {False}
+    low = honesty.bars(good | {"fpir": fpir(0.6, 0.7), "fpir_drawn": []})
+    assert (low["fpir_flat_within_20_percent"], low["fpir_within_20_percent_of_asked"]) == (True, False)
+
+
+def test_few_people_hold_the_threshold_of_all_who_may_be_drawn(
+    honesty: ModuleType, faces: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(honesty, "FEW_PEOPLE", (30, 60, 120))
+    rows = honesty.few_people(*faces, honesty.head_of(*faces), 10, Resampling(100))
+    assert [row["people"] for row in rows] == [30, 60, 120]
+    assert all(row["holds"] >= 8 for row in rows)

@@ -10,7 +10,7 @@ import pytest
 
 from lineament.evaluation.jsonfile import dump_reports
 from lineament.evaluation.samples import SampleEmbeddings
-from lineament.evaluation.scorelists import write_scores
+from lineament.evaluation.scorelists import score_list
 from lineament.evaluation.trials import Trials
 from lineament.evaluation.verification import ScoredTrials, SystemUsed, score_trials, verification_report
 from lineament.metrics.bootstrap import Resampling
@@ -51,7 +51,7 @@ def run_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         reports.append(verification_report(scored, samples, SystemUsed(name, ()), "drawn", "drawn", plan))
     folder = tmp_path_factory.mktemp("check")
     scores, report = folder / "s.csv", folder / "r.json"
-    write_scores(scores, systems)
+    scores.write_text(score_list(systems), encoding="utf-8")
     report.write_text(dump_reports(reports), encoding="utf-8")
     return scores, report
 
@@ -63,7 +63,7 @@ def called(*words: Path | str) -> subprocess.CompletedProcess[str]:
 
 def test_both_sides_agree(run_files: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "c.json"
-    done = called(*run_files, "--json", out)
+    done = called(run_files[1], "--scores", run_files[0], "--json", out)
     assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads(out.read_text())
     assert list(document["systems"]) == ["plain", "profile open (a, b)"]
@@ -92,9 +92,19 @@ def test_what_does_not_fit_fails(
     reports[0] |= change
     wrong = tmp_path / "r.json"
     wrong.write_text(json.dumps(reports))
-    done = called(run_files[0], wrong)
+    done = called(wrong, "--scores", run_files[0])
     assert done.returncode == code
     assert said in done.stdout + done.stderr
+
+
+def test_scores_are_made_for_every_embedder_of_the_report(
+    run_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    done = called(run_files[1], "--data", tmp_path / "none")
+    assert done.returncode == 1
+    for words in ("--model plain", "the scores could not be made"):
+        assert words in done.stderr
+    assert called(run_files[1]).returncode == 2
 
 
 def test_nothing_of_the_package_takes_part() -> None:

@@ -1,5 +1,6 @@
 """Exit codes, one line for each error, and a quick start."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from lineament import __version__
 from lineament.cli import app as cli
 from lineament.cli.exits import Exit, exit_for
 from lineament.core import errors
+from lineament.gallery import Gallery
 
 
 @pytest.mark.parametrize(
@@ -118,6 +120,20 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"g\xff")
+    Gallery.open(path, space="space-a", create=True).close()
+    code = "import sys; from lineament.cli.app import main; sys.argv[0] = 'lineament'; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "gallery", "info", "--gallery", path, "--json"],
+        capture_output=True,
+        check=True,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert json.loads(done.stdout)["gallery"] == str(path)
 
 
 def test_reader_that_goes_away(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from lineament.cli.app import run
 from lineament.core.errors import RuntimeUnavailable
 from lineament.embedding import space_id
 from lineament.pipeline.health import check_profile, how_to_get
-from lineament.zoo import calibration, licence
+from lineament.zoo import calibration, licence, records
 from lineament.zoo.manifest import find_model
 from lineament.zoo.options import FetchOptions
 from lineament.zoo.profiles import find_profile
@@ -28,7 +28,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("CACHE", "CONFIG", "CALIBRATION"):
         monkeypatch.setenv(f"LINEAMENT_{name}", str(tmp_path / name.lower()))
     # the records that come with the package would hide that one is missing
-    monkeypatch.setattr(calibration, "_folders", lambda: iter([calibration.user_calibration_folder()]))
+    monkeypatch.setattr(records, "record_folders", lambda: iter([records.user_calibration_folder()]))
+    monkeypatch.setattr(calibration, "record_folders", records.record_folders)
     yield tmp_path
     licence.forget_acceptances()
 
@@ -123,6 +124,17 @@ def test_weights_without_a_source_come_through_a_folder() -> None:
     assert how_to_get(find_model("edgeface-xs")) == (
         "put edgeface/edgeface_xs.onnx into a folder and set LINEAMENT_WEIGHTS to it"
     )
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_key_of_the_gallery_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LINEAMENT_GALLERY_KEY", "0123456789abcdef" * 4)
+    run(["doctor", "--json"])
+    said = capsys.readouterr().out
+    assert "0123456789abcdef" not in said
+    assert json.loads(said)["environment"]["settings"]["LINEAMENT_GALLERY_KEY"] == "set, not shown"
 
 
 def test_the_gallery_of_the_environment_is_looked_for(

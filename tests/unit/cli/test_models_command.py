@@ -102,7 +102,7 @@ def test_list(models: Command) -> None:
 def test_list_of_an_unknown_task(models: Command) -> None:
     code, out, err = models("list", "--task", "dancing")
     assert (code, out) == (2, "")
-    assert "detection, landmarks or embedding" in err
+    assert "one of detection, landmarks, embedding, restore" in err
 
 
 def test_info(models: Command) -> None:

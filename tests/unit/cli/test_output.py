@@ -2,10 +2,12 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
-from lineament.cli.output import download_progress, print_json, print_pairs, print_table
+from lineament.cli.output import download_progress, print_json, print_pairs, print_table, save_text
+from lineament.core.errors import InputError
 
 
 def test_json_is_one_document_of_real_numbers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,3 +43,23 @@ def test_progress_is_for_terminals(
     out, err = capsys.readouterr()
     assert out == ""
     assert ("net.onnx" in err) == terminal
+
+
+def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "r.json"
+    save_text(path, "ä" * 10, "report")
+    assert path.read_text(encoding="utf-8") == "ä" * 10
+    assert f"report written to {path}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [path]
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    save_text(link, "new", "report")
+    assert (link.is_symlink(), path.read_text()) == (True, "new")
+    with pytest.raises(InputError, match=r"cannot be written to .*directory; check the folder and its space"):
+        save_text(tmp_path, "folder", "report")
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no device that is always full")
+def test_a_full_disk_is_explained() -> None:
+    with pytest.raises(InputError, match="No space left on device; check the folder"):
+        save_text(Path("/dev/full"), "x", "report")

@@ -68,11 +68,9 @@ def test_remove_asks_first(path: Path, capsys: Output, monkeypatch: pytest.Monke
         assert run(["people", "remove", "ada"]) == 130
     assert people(path) == {"ada": 2, "bob": 1}
     capsys.readouterr()
-    assert document(capsys, "people", "remove", "ada", "--sample", "a1", "--yes") == {
-        "subject": "ada",
-        "samples_removed": 1,
-        "purged": True,
-    }
+    removed = document(capsys, "people", "remove", "ada", "--sample", "a1", "--yes")
+    assert (removed["subject"], removed["samples_removed"], removed["purged"]) == ("ada", 1, True)
+    assert removed["receipt"]["sample_ids"] == ["a1"]
     assert people(path) == {"ada": 1, "bob": 1}
     assert run(["people", "remove", "ada", "--yes"]) == 0
     assert people(path) == {"bob": 1}

@@ -100,6 +100,27 @@ def test_a_page_needs_a_folder_and_a_report(files, tmp_path, capsys):
     assert not (tmp_path / "p.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [("edgeface-xs+flip", "edgeface-xs is not for commercial use"), ("no-such-net", "no embedding model")],
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["pack", "none.bin"],
+        ["verification", "--data", "nowhere"],
+        ["verification", "--data", "nowhere", "--protocol", "lfw-view1"],
+    ],
+)
+def test_a_model_that_cannot_be_had_stops_a_run_before_its_data(
+    words, last, said, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("LINEAMENT_CONFIG", str(tmp_path))
+    monkeypatch.delenv("LINEAMENT_ACCEPT_NONCOMMERCIAL", raising=False)
+    assert run(["evaluate", *words, "--model", "dlib-resnet", "--model", last]) == 5
+    assert said in capsys.readouterr().err
+
+
 def test_thumbnails_need_a_page(tmp_path, capsys):
     words = ["--data", str(tmp_path), "--model", "dlib-resnet", "--thumbnails", "3"]
     assert run(["evaluate", "verification", *words]) == 2

@@ -8,7 +8,8 @@ from lineament.evaluation.calibration import Provenance, fit_calibration, suppor
 from lineament.metrics.bootstrap import PairScores, Resampling
 from lineament.metrics.llr import cllr, min_cllr
 from lineament.metrics.verification import fmr, fnmr
-from lineament.zoo.calibration import CalibrationData, parse_calibration
+from lineament.zoo.calibration import parse_calibration
+from lineament.zoo.records import CalibrationData
 
 FACTS = {
     "name": "drawn", "space": "drawn@1", "data": (CalibrationData(name="drawn", digest="0" * 64),),
@@ -72,6 +73,9 @@ def test_people_who_are_told_apart_without_error_have_ratios_too():
     assert record.min_cllr == 0
     assert 5 < record.llr(2.1) < np.log(15930 / 3)
     assert -np.log(180 / 3) <= record.llr(0.0) < -4
+    # no error among 60 people: Clopper-Pearson
+    bound = pytest.approx(1 - 0.025 ** (1 / 60))
+    assert all((row.fnmr, row.fnmr_low, row.fnmr_high) == (0, 0, bound) for row in record.rows)
 
 
 def test_folders_of_mixed_people_are_refused():

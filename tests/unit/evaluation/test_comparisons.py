@@ -78,6 +78,22 @@ def test_no_error_among_few_people_is_no_proof() -> None:
     assert point.fnmr_high == pytest.approx(1 - 0.025 ** (1 / 20))
 
 
+@pytest.mark.parametrize(
+    ("n_folds", "lost", "given"), [(1, None, False), (5, None, True), (5, 2, False), (5, 4, False)]
+)
+def test_accuracy_needs_comparisons_in_two_folds_and_in_each(
+    n_folds: int, lost: int | None, given: bool
+) -> None:
+    labelled = every_pair(20, 3, seed=6)
+    folds = (np.arange(len(labelled.scores)) % n_folds).astype(np.int32)
+    scores = labelled.scores if lost is None else np.where(folds == lost, -math.inf, labelled.scores)
+    listed = LabelledScores(scores, labelled.mated, labelled.subject_a, labelled.subject_b, folds)
+    report = comparison_report(listed, (0.1,), PLAN)
+    assert (report.folds is not None) is given
+    assert ("accuracy" in report.text()) is given
+    assert len(report.points) == 1
+
+
 def test_one_kind_of_comparison_is_not_enough() -> None:
     labelled = every_pair(5, 2, seed=5)
     scores = np.where(labelled.mated, -math.inf, labelled.scores)

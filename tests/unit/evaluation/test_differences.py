@@ -1,22 +1,21 @@
 """What two reports, or two systems of one run, allow to say about each other."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
 from lineament.evaluation.detection import DetectionReport, OverlapResult, SizeBucket, TurnResult
-from lineament.evaluation.differences import (
-    compare_reports,
-    compare_systems,
-    diff_reports,
-    match_reports,
-)
+from lineament.evaluation.differences import FigureDifference, compare_systems
+from lineament.evaluation.jsonfile import dump_report, load_report
 from lineament.evaluation.machine import Machine
+from lineament.evaluation.report_diff import compare_reports, diff_reports, match_reports
 from lineament.evaluation.samples import SampleEmbeddings
 from lineament.evaluation.trials import Trials, all_pairs
 from lineament.evaluation.verification import (
     SystemUsed,
+    VerificationReport,
     WeightsUsed,
     score_trials,
     verification_report,
@@ -68,8 +67,9 @@ def test_the_better_system_is_said_to_be_better_and_a_like_one_is_not():
     assert figure.difference == pytest.approx(POOR[0].points[0].fnmr - GOOD[0].points[0].fnmr)
     assert figure.verdict == "differ"
     assert 0 < figure.low <= figure.difference <= figure.high
-    like = named(compare_systems(GOOD, ALIKE).figures, "TAR at FAR 0.01")
-    assert like.verdict in {"not shown", "same"}
+    like = compare_systems(GOOD, ALIKE).figures
+    for name in ("TAR at FAR 0.01", "EER"):
+        assert named(like, name).verdict in {"not shown", "same"}
     assert named(found.figures, "accuracy").difference > 0
 
 
@@ -144,8 +144,45 @@ def test_reports_that_cannot_be_paired_say_why_and_compare_their_intervals(other
 
 
 def test_figures_without_an_interval_allow_no_statement():
-    figure = named(diff_reports(GOOD[0], POOR[0]).figures, "EER")
+    other = judged("poor", 1.3, refused=(0,))[0]
+    figure = named(diff_reports(GOOD[0], other).figures, "failure to acquire")
     assert (figure.low, figure.verdict, figure.says()) == (None, "no interval", "no interval: no statement")
+
+
+@pytest.mark.parametrize("name", ["EER", "AUC"])
+def test_eer_and_auc_are_compared_with_intervals(name):
+    run = named(compare_systems(POOR, GOOD).figures, name)
+    kept = named(diff_reports(POOR[0], GOOD[0]).figures, name)
+    assert (run.basis, kept.basis, run.verdict, kept.verdict) == ("paired", "paired", "differ", "differ")
+    assert (kept.low, kept.high) == pytest.approx((run.low, run.high), abs=1e-5)
+    assert kept.difference == run.difference
+    assert run.low <= run.difference <= run.high
+    apart = named(diff_reports(POOR[0], without_evidence(GOOD[0])).figures, name)
+    assert apart.basis == "separate"
+    assert apart.high - apart.low > kept.high - kept.low
+
+
+def test_rows_for_people_show_five_digits_of_an_area_only():
+    assert FigureDifference("AUC", 0.99904, 0.99913, 0.00001, 0.0002, "paired").cells()[1:4] == (
+        "0.99904", "0.99913", "+0.00009 [+0.00001, +0.00020]",
+    )  # fmt: skip
+    assert FigureDifference("EER", 0.0123, 0.02, None, None, "none").cells()[1:4] == (
+        "0.0123", "0.0200", "+0.0077",
+    )  # fmt: skip
+
+
+def test_reports_of_older_versions_say_nothing_of_eer_and_auc():
+    document = json.loads(dump_report(GOOD[0]))
+    for key in ("eer_low", "eer_high", "auc_low", "auc_high", "n_from_cache", "kind"):
+        del document[key]
+    for key in ("eer_replicates", "auc_replicates"):
+        del document["evidence"][key]
+    old = load_report(VerificationReport, json.dumps(document))
+    assert (old.eer, old.eer_low, old.evidence.eer_replicates) == (GOOD[0].eer, None, ())
+    found = diff_reports(old, POOR[0])
+    assert named(found.figures, "EER").verdict == "no interval"
+    assert named(found.figures, "TAR at FAR 0.01").basis == "paired"
+    assert "EER" in old.text()
 
 
 def test_changes_are_listed_by_name():

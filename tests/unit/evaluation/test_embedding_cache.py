@@ -14,7 +14,7 @@ import pytest
 from lineament.core.arrays import FloatArray, ImageArray
 from lineament.core.errors import DataError, DecodeError
 from lineament.core.types import Image
-from lineament.evaluation.cache import EmbeddingCache, Outcome
+from lineament.embedding.cache import EmbeddingCache, Outcome
 from lineament.evaluation.samples import (
     UNREADABLE,
     Acquisition,

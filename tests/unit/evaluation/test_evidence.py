@@ -9,7 +9,7 @@ import pytest
 from lineament.evaluation.evidence import comparisons_digest, evidence_of
 from lineament.evaluation.jsonfile import dump_report, load_report
 from lineament.evaluation.trials import all_pairs
-from lineament.metrics.bootstrap import PairScores, Resampling, bootstrap_fnmr_at_fmr
+from lineament.metrics.bootstrap import PairScores, Resampling, bootstrap_eer_auc, bootstrap_fnmr_at_fmr
 from lineament.metrics.verification import fmr, fnmr
 
 
@@ -24,7 +24,9 @@ def pairs():
 @pytest.fixture(scope="module")
 def kept(pairs):
     drawn = bootstrap_fnmr_at_fmr(pairs, (0.01, 0.1), Resampling(100))
-    return evidence_of(pairs, drawn.fnmr, "aa", "bb"), drawn
+    separation = bootstrap_eer_auc(pairs, Resampling(100))
+    scores = pairs.scores[pairs.mated], pairs.scores[~pairs.mated]
+    return evidence_of(scores, ("aa", "bb"), drawn.fnmr, separation), (drawn, separation)
 
 
 def test_thinned_points_are_points_of_the_full_curve(pairs, kept):
@@ -44,8 +46,10 @@ def test_the_histogram_holds_every_comparison(pairs, kept):
 
 
 def test_replicates_are_kept_by_rate_and_survive_json(kept):
-    found, drawn = kept
+    found, (drawn, separation) = kept
     np.testing.assert_allclose(found.fnmr_replicates, drawn.fnmr.T, rtol=1e-5)
+    np.testing.assert_allclose(found.eer_replicates, separation.eer, rtol=1e-5)
+    np.testing.assert_allclose(found.auc_replicates, separation.auc, rtol=1e-5)
     text = dump_report(found)
     assert load_report(type(found), text) == found
     # One line for each list of numbers: the document stays readable.

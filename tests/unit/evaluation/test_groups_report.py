@@ -84,6 +84,25 @@ def test_one_threshold_bounds_every_group(
     assert "worst: b" in report.text()
 
 
+def test_groups_that_keep_the_rate_already_do_not_lower_the_threshold() -> None:
+    subjects = tuple(f"P{i:02d}" for i in range(PEOPLE) for _ in range(3))
+    samples = tuple(f"{s}/{k}.jpg" for k, s in enumerate(subjects))
+    pairs = people_pairs(People(samples, subjects, "", ()), 0)
+    number = pairs.subject_of_sample
+    assert number is not None
+    a, b = number[pairs.pairs].T
+    across = a % 2 != b % 2  # strangers of different groups look alike
+    scores = np.random.default_rng(0).standard_normal(len(a)) + 2.5 * pairs.mated + 1.0 * across
+    group_of = {s: "ab"[int(p[1:]) % 2] for s, p in zip(samples, subjects, strict=True)}
+    report = group_report(pairs, LabelledScores(scores, pairs.mated, a, b), group_of, ("kind", 0.05), PLAN)
+    assert all((group.fmr or 0) < 0.05 for group in report.groups)
+    bounded = report.bounded
+    assert bounded is not None
+    assert bounded.threshold == report.threshold
+    assert bounded.fnmr == bounded.fnmr_before
+    assert bounded.fmr <= 0.05
+
+
 def test_small_groups_are_not_judged(
     compared: tuple[LabelledPairs, LabelledScores, dict[str, str]],
 ) -> None:
@@ -125,6 +144,10 @@ def test_groups_of_people_or_files(tmp_path: Path, text: str, expected: dict[str
         ("who,sex\nAda,f\n", r"found who \(like 'Ada'\)"),
         ("person,sex\nAda,f\nAda,m\n", r"two values of 'sex' \(1 of 2 rows: line 3\)"),
         ("person,sex\nZoe,f\n", r"none of 3 pictures is named in column 'person'"),
+        (
+            "person,sex\n" + "".join(f"p{i},{i}\n" for i in range(201)),
+            r"at most 200 groups, .* holds 201 values",
+        ),
     ],
 )
 def test_faulty_group_files_are_explained(tmp_path: Path, text: str, words: str) -> None:

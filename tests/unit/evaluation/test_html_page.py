@@ -91,7 +91,9 @@ def test_figures_digests_and_machine_are_on_the_page(report):
     page = Reader(reports_page([report]))
     (point,) = report.points
     for words in (
-        "ab" * 32, "cd" * 32, "drawn@1", "squares", f"{100 * report.eer:.2f} %", f"{point.threshold:.4f}",
+        "ab" * 32, "cd" * 32, "drawn@1", "squares", f"{100 * report.eer:.2f} [{100 * report.eer_low:.2f},",
+        f"{point.threshold:.4f}",
+        f"[{report.auc_low:.5f}, {report.auc_high:.5f}]",
         f"{1 - point.fnmr:.4f} [{1 - point.fnmr_high:.4f}, {1 - point.fnmr_low:.4f}]", "no_face", "seed 0",
         "100 replicates", report.machine.processor, f"numpy {report.machine.versions['numpy']}", "not measurable",
     ):  # fmt: skip
@@ -219,6 +221,8 @@ def test_report_files_hold_one_report_or_several_of_both_kinds(tmp_path, report,
         ("[3]", "report 1 of .* got another document"),
         ('[{"rows": 1}]', "got another document"),
         ('{"eer": 0.1}', "report 1 of .* expected a VerificationReport"),
+        ('{"kind": "own data"}', "report 1 of .* expected a OwnReport"),
+        ('{"kind": "weather", "eer": 0.1}', "got kind 'weather'"),
     ],
 )
 def test_other_files_are_refused(tmp_path, text, fault):

@@ -11,7 +11,7 @@ from scipy.stats import binomtest  # type: ignore[import-untyped]
 from lineament.core.arrays import FloatArray
 from lineament.core.errors import DataError, NotCalibrated
 from lineament.core.types import Image, OperatingPoint
-from lineament.evaluation.cache import EmbeddingCache, Outcome
+from lineament.embedding.cache import EmbeddingCache, Outcome
 from lineament.evaluation.own import (
     Asked,
     Measured,
@@ -73,10 +73,41 @@ def test_a_folder_gives_pairs_searches_and_groups(stored: Path, tmp_path: Path) 
         ("1", 18, 135),
     ]
     assert OwnReport.from_json(report.to_json()) == report
+    assert (report.n_from_cache, again.n_from_cache) == (0, 36)
+    assert not any("as alike as one" in note for note in report.notes)
     assert again.comparisons == report.comparisons
     assert again.searches == report.searches
     for words in ("36 pictures; failure to acquire 0.0000", "calibrated threshold 0.4000", "groups by half"):
         assert words in report.text()
+
+
+def test_a_wrong_file_of_groups_costs_no_embedding(stored: Path, tmp_path: Path) -> None:
+    groups = tmp_path / "groups.csv"
+    groups.write_text("person,half\nNobody,1\n")
+    asked = Asked(ASKED.fmrs, ASKED.fpirs, ASKED.plan, (groups, "half"))
+
+    def never(_images: Sequence[Image]) -> list[Outcome]:
+        pytest.fail("a picture was embedded")
+
+    system = Measured(SystemUsed("no", ()), "no@1", "", Acquisition(never, decode_or_refuse, None), None)
+    with PictureSource(stored) as source, pytest.raises(DataError, match="none of 36 pictures is named"):
+        measure_people(source, system, asked)
+    listed = tmp_path / "pairs.csv"
+    listed.write_text("x,y,z\nS1/S1_0001.png,S1/S1_0002.png,1\nS1/S1_0001.png,S2/S2_0001.png,0\n")
+    pairs = read_pair_list(listed, PairColumns())
+    with PictureSource(stored) as source, pytest.raises(DataError, match="none of 3 pictures is named"):
+        measure_pairs(pairs, source, system, asked)
+
+
+def test_groups_at_rates_beyond_the_counts_are_explained(stored: Path, tmp_path: Path) -> None:
+    groups = tmp_path / "groups.csv"
+    groups.write_text("person,half\n" + "".join(f"S{i},{i % 2}\n" for i in range(12)))
+    asked = Asked((1e-4,), ASKED.fpirs, ASKED.plan, (groups, "half"))
+    with PictureSource(stored) as source:
+        report = measure_people(source, measured(), asked)
+    assert report.groups is None
+    assert any(note.startswith("rates by half are not given") for note in report.notes)
+    assert report.searches
 
 
 def test_refusals_stay_in_the_counts(pictures: dict[str, bytes], tmp_path: Path) -> None:
@@ -98,8 +129,21 @@ def test_people_with_one_picture_each_have_no_rates(pictures: dict[str, bytes], 
     for name in ("S1/S1_0001.png", "S2/S2_0001.png"):
         (tmp_path / "p" / name).parent.mkdir(parents=True)
         (tmp_path / "p" / name).write_bytes(pictures[name])
-    with PictureSource(tmp_path / "p") as source, pytest.raises(DataError, match="0 and 1 could be made"):
+    with (
+        PictureSource(tmp_path / "p") as source,
+        pytest.raises(DataError, match="got 0 and 1; people with one picture"),
+    ):
         measure_people(source, measured(), ASKED)
+
+
+def test_one_person_under_two_names_is_noted(pictures: dict[str, bytes], tmp_path: Path) -> None:
+    for name, data in pictures.items():
+        person = "alias" if name in ("S3/S3_0001.png", "S3/S3_0003.png") else name.partition("/")[0]
+        (tmp_path / "p" / person).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "p" / person / Path(name).name).write_bytes(data)
+    with PictureSource(tmp_path / "p") as source:
+        report = measure_people(source, measured(), ASKED)
+    assert any(note.startswith("1 times two people are as alike as one") for note in report.notes)
 
 
 def test_two_people_make_a_gallery_of_one(pictures: dict[str, bytes], tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def test_people_make_labels_needless(tmp_path: Path) -> None:
         ("x,y,z\na.jpg,b.jpg\n", r"expected 3 fields as in the header"),
         ("x,x,z\na.jpg,b.jpg,1\n", r"names each column once"),
         ("x,y,z\n", r"at least one row"),
+        ("x,y,z\na.jpg,b.jpg,1\na.jpg,c.jpg,0\nb.jpg,c.jpg,so so\n", r"'z' must say .* got 'so so' .*line 4"),
+        ("x,y,z\na.jpg,b.jpg,1\na.jpg,c.jpg,so so\n", r"one column that says same or different"),
     ],
 )
 def test_faulty_lists_are_explained(tmp_path: Path, text: str, words: str) -> None:
@@ -84,6 +86,14 @@ def test_named_columns_must_be_there_and_hold_answers(tmp_path: Path) -> None:
         PairColumns(file_a="x")
     with pytest.raises(DataError, match="expected a CSV file"):
         read_table(tmp_path / "nothing.csv")
+
+
+def test_one_kind_of_pairs_is_refused_before_the_work(tmp_path: Path) -> None:
+    for text, counts in (("a.jpg,b.jpg,1\nb.jpg,c.jpg,1", "got 2 and 0"), ("a.jpg,b.jpg,0", "got 0 and 1")):
+        found = read_pair_list(write(tmp_path, f"x,y,z\n{text}\n"), AUTO)
+        with pytest.raises(DataError, match=counts):
+            found.check_kinds()
+    read_pair_list(write(tmp_path, "x,y,z\na.jpg,b.jpg,1\nb.jpg,c.jpg,0\n"), AUTO).check_kinds()
 
 
 def test_contradicting_answers_leave_people_unknown(tmp_path: Path) -> None:

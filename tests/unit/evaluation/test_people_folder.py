@@ -1,5 +1,6 @@
 """Folders of people: what counts, what is said about the rest, and drawn pairs."""
 
+import hashlib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from lineament.core.errors import DataError
-from lineament.evaluation.peoplefolder import People, people_pairs, read_people
+from lineament.evaluation import peoplefolder
+from lineament.evaluation.peoplefolder import People, alike_people, people_pairs, read_people
 from lineament.evaluation.sets import PictureSource
 
 Fill = Callable[[dict[str, bytes]], Path]
@@ -48,6 +50,7 @@ def test_everything_that_does_not_count_is_said(fill: Fill) -> None:
     found = people_in(folder)
     assert found.samples == ("Ada/1.jpg", "Ada/deeper/2.png", "Bob/1.jpg")
     assert found.subjects == ("Ada", "Ada", "Bob")
+    assert found.digests == tuple(hashlib.sha256(data).hexdigest() for data in (b"a1", b"a2", b"b1"))
     assert found.notes == (
         "1 pictures outside of a person's folder were left out",
         "1 files that are no pictures were left out",
@@ -112,3 +115,25 @@ def test_drawn_pairs_favour_no_pair() -> None:
     assert drawn.sum() == 1500
     assert drawn.min() > 60  # 100 expected, standard deviation 8
     assert drawn.max() < 140
+
+
+@pytest.mark.parametrize("block", [4, 1024])
+def test_people_as_alike_as_one_are_counted(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peoplefolder, "_PEOPLE_BLOCK", block)
+    rng = np.random.default_rng(0)
+    subjects = np.repeat(np.arange(14), rng.integers(1, 5, 14)).astype(np.int32)
+    centres = rng.normal(size=(14, 4))
+    centres[9] = centres[2]
+    vectors = centres[subjects] + 0.5 * rng.normal(size=(len(subjects), 4))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    scores = vectors.astype(float) @ vectors.T.astype(float)
+
+    def mean(a: int, b: int) -> float:
+        rows, columns = np.flatnonzero(subjects == a), np.flatnonzero(subjects == b)
+        return float(np.mean([scores[i, j] for i in rows for j in columns if i != j]))
+
+    usual = np.quantile([mean(k, k) for k in range(14) if np.sum(subjects == k) > 1], 0.1)
+    expected = sum(mean(a, b) >= usual for a in range(14) for b in range(a + 1, 14))
+    assert expected > 0
+    assert alike_people(vectors, subjects) == expected
+    assert alike_people(vectors[:1], subjects[:1]) == 0

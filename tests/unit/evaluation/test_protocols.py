@@ -5,18 +5,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lineament.core.errors import DataError
+from lineament.core.errors import DataError, RuntimeUnavailable
+from lineament.embedding.rewarped import RewarpedEmbedder
 from lineament.evaluation.protocols import (
-    RewarpedEmbedder,
+    CropSystem,
+    crop_cache,
+    detector_arithmetic,
     find_detection_set,
     pictures_of,
     weights_of,
     with_precision,
 )
+from lineament.evaluation.verification import SystemUsed, WeightsUsed
 from lineament.geometry import ARCFACE_112, DLIB_150, apply, fit_similarity
 from lineament.testing import FakeEmbedder
 from lineament.zoo.manifest import find_model
 from lineament.zoo.profiles import find_profile
+from lineament.zoo.session import Runtime
 
 
 class Watching(FakeEmbedder):
@@ -80,3 +85,39 @@ def test_another_precision_changes_nothing_else() -> None:
     fast = with_precision(profile, "bf16")
     assert fast.precision == "bf16"
     assert fast.model_copy(update={"precision": "f32"}) == profile
+
+
+def test_kept_vectors_belong_to_weights_runtime_and_way_of_cropping(tmp_path: Path) -> None:
+    embedder = FakeEmbedder()
+    used = SystemUsed("fake", (WeightsUsed("fake.onnx", "a" * 64),))
+    runtime = Runtime("onnxruntime")
+    system = CropSystem(embedder, used, "aligned crops")
+    cache = crop_cache(tmp_path, system, runtime)
+    cache.store({"11": "no_face"})
+    assert crop_cache(tmp_path, system, runtime).find(["11"]) == {"11": "no_face"}
+    other_weights = SystemUsed("fake", (WeightsUsed("fake.onnx", "b" * 64),))
+    for other, how in (
+        (CropSystem(embedder, other_weights, "aligned crops"), runtime),
+        (CropSystem(embedder, used, "aligned crops, mirror image averaged"), runtime),
+        (system, Runtime("openvino")),
+    ):
+        assert crop_cache(tmp_path, other, how).find(["11"]) == {}
+
+
+def test_vectors_of_another_precision_lie_in_another_file(tmp_path: Path) -> None:
+    used = SystemUsed("fake", ())
+    spaces = []
+    for space in ("fake@1", "fake-bf16@1"):
+        embedder = FakeEmbedder()
+        embedder.space = space
+        spaces.append(crop_cache(tmp_path, CropSystem(embedder, used, "crops"), Runtime("onnxruntime")).path)
+    assert spaces[0] != spaces[1]
+
+
+def test_the_arithmetic_of_the_detector_is_said() -> None:
+    runtime, profile = Runtime("onnxruntime"), find_profile("open")
+    assert detector_arithmetic(profile, runtime) == "detector in f32"
+    exact = profile.model_copy(update={"detector_precision": "f32"})
+    assert detector_arithmetic(exact, Runtime("openvino")) == "detector in f32"
+    with pytest.raises(RuntimeUnavailable, match="bf16 needs OpenVINO"):
+        detector_arithmetic(profile.model_copy(update={"detector_precision": "bf16"}), runtime)

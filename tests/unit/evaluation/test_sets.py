@@ -1,3 +1,6 @@
+import zipfile
+from pathlib import Path
+
 import pytest
 
 from lineament.core.errors import DataError
@@ -37,3 +40,34 @@ def test_what_is_no_source_is_refused(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"no zip")
     with pytest.raises(DataError, match="expected a folder or a zip"):
         PictureSource(tmp_path / "x.zip")
+
+
+FLAGS, METHOD = 8, 10
+"""Places of two fields in the entry of a zip's directory."""
+
+
+def misdescribed(path: Path, place: int, value: int) -> Path:
+    """A zip with one stored member, whose directory says something else about it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/1.jpg", b"\x09\x04\x05\x00" + b"\xff" * 300)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + place] = value
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (FLAGS, 1, "password required"),
+        (METHOD, 99, "compression method is not supported"),
+        (METHOD, zipfile.ZIP_DEFLATED, "while decompressing"),
+        (METHOD, zipfile.ZIP_LZMA, "options"),
+    ],
+)
+def test_members_that_cannot_be_read_are_named(tmp_path, place, value, said):
+    path = misdescribed(tmp_path / "x.zip", place, value)
+    with PictureSource(path) as source, pytest.raises(DataError, match=said) as caught:
+        source.read("a/1.jpg")
+    assert "picture a/1.jpg of" in str(caught.value)
+    assert "without damage or password" in str(caught.value)

@@ -8,7 +8,7 @@ import pytest
 
 from lineament.core.errors import DataError
 from lineament.core.types import Image
-from lineament.evaluation.cache import Outcome
+from lineament.embedding.cache import Outcome
 from lineament.evaluation.own import Asked, Measured
 from lineament.evaluation.samples import Acquisition, SampleEmbeddings, decode_or_refuse
 from lineament.evaluation.sets import PictureSource
@@ -91,6 +91,32 @@ def test_a_made_up_set_end_to_end(stored: Path, tmp_path: Path) -> None:
     assert all(s.ranks[0].rate == 1 for s in report.searches)
     assert (few.comparisons.n_mated, few.comparisons.n_nonmated, few.searches) == (1, 2, ())
     assert few.notes == ("1 duplicate pairs were counted once",)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        (["template_a,template_b", "g0,nobody"], "'nobody' first"),
+        (["template_a,template_b", "g0,g1"], "got 0 and 1"),
+        (None, "got 0 and 1"),
+    ],
+)
+def test_pairs_are_read_before_any_picture(
+    stored: Path, tmp_path: Path, pairs: list[str] | None, words: str
+) -> None:
+    rows = [f"g{s},S{s},0,S{s}/S{s}_0001.png" for s in range(2)]
+    listed = read_template_list(write(tmp_path / "l.csv", ["template,subject,media,file", *rows]))
+    chosen = None if pairs is None else write(tmp_path / "p.csv", pairs)
+    looked_at: list[Image] = []
+
+    def look(images: Sequence[Image]) -> list[Outcome]:
+        looked_at.extend(images)
+        return embed(images)
+
+    measured = Measured(SystemUsed("pixels", ()), "p@1", "as they are", Acquisition(look, decode_or_refuse))
+    with PictureSource(stored) as source, pytest.raises(DataError, match=words):
+        measure_templates(TemplateProtocol(listed, chosen, ()), source, measured, ASKED)
+    assert not looked_at
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,16 @@ def test_view_1_is_cut_into_ten_balanced_folds(tmp_path):
         assert len(sizes) == 10
         assert set(sizes.tolist()) <= {2, 3}
         assert np.all(np.diff(trials.folds[kind]) >= 0)
+    assert trials.protocol.endswith("ten folds in file order")
+
+
+@pytest.mark.parametrize("count", [1, 5, 9])
+def test_a_short_view_1_has_as_many_folds_as_pairs(tmp_path, count):
+    mated = "".join(f"P{i} 1 2\n" for i in range(count))
+    nonmated = "".join(f"P{i} 1 Q{i} 1\n" for i in range(count))
+    trials = read_pairs(write(tmp_path, f"{count}\n" + mated + nonmated))
+    assert trials.folds.tolist() == [*range(count)] * 2
+    assert trials.protocol.endswith(f"{count} folds in file order")
 
 
 @pytest.mark.parametrize(

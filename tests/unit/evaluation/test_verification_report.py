@@ -169,6 +169,30 @@ def test_without_folds_there_is_no_accuracy(pictures):
     assert "accuracy" not in report.text()
 
 
+@pytest.mark.parametrize("lost", [1, 4])
+def test_a_fold_without_comparisons_leaves_no_accuracy(pictures, lost):
+    names = sorted(pictures)
+    every = all_pairs(names, [name.partition("/")[0] for name in names])
+    refused = (0, 1, 2)
+    hit = np.isin(every.pairs, refused).any(axis=1)
+    folds = np.where(hit, lost, np.setdiff1d(np.arange(5), lost)[np.arange(len(hit)) % 4])
+    trials = Trials("drawn pairs", every.samples, every.subjects, every.pairs, folds)
+    _, report = report_of(trials, drawn_samples(trials, refused))
+    assert (report.folds, report.folds_end_to_end) == (None, None)
+    assert "accuracy" not in report.text()
+    _, whole = report_of(trials, drawn_samples(trials))
+    assert len(whole.folds.fold_accuracies) == 5
+
+
+def test_no_error_among_few_people_is_no_proof(pictures):
+    trials = trials_of(pictures)
+    _, report = report_of(trials, drawn_samples(trials, spread=0.01))
+    (point,) = report.points
+    assert (point.fnmr, point.fnmr_low) == (0, 0)
+    # no error among 12 people: Clopper-Pearson
+    assert point.fnmr_high == pytest.approx(1 - 0.025 ** (1 / 12))
+
+
 def test_the_report_survives_json_and_says_its_names(pictures):
     trials = trials_of(pictures)
     _, report = report_of(trials, drawn_samples(trials, refused=(3,)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lineament.core.errors import DataError
-from lineament.evaluation.scorelists import read_scores, write_scores
+from lineament.evaluation.scorelists import read_scores, score_list
 from lineament.evaluation.trials import Trials
 from lineament.evaluation.verification import ScoredTrials
 from lineament.metrics.lfw import fold_accuracy
@@ -36,7 +36,7 @@ def drawn(count: int = 40, refused: tuple[int, ...] = ()) -> ScoredTrials:
 
 def test_one_system_is_read_back_without_loss(tmp_path: Path) -> None:
     scored, path = drawn(), tmp_path / "s.csv"
-    write_scores(path, {"drawn": scored})
+    path.write_text(score_list({"drawn": scored}), encoding="utf-8")
     back = read_scores(path)
     np.testing.assert_array_equal(back.scores, scored.scores)
     np.testing.assert_array_equal(back.mated, scored.trials.mated)
@@ -47,7 +47,7 @@ def test_one_system_is_read_back_without_loss(tmp_path: Path) -> None:
 
 def test_a_row_says_what_was_compared(tmp_path: Path) -> None:
     scored, path = drawn(refused=(3, 7)), tmp_path / "s.csv"
-    write_scores(path, {"drawn": scored})
+    path.write_text(score_list({"drawn": scored}), encoding="utf-8")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     trials = scored.trials
@@ -71,7 +71,7 @@ def test_a_row_says_what_was_compared(tmp_path: Path) -> None:
 
 def test_each_of_several_systems_has_a_column(tmp_path: Path) -> None:
     path, systems = tmp_path / "s.csv", {"plain": drawn(), "profile open (a, b)": drawn()}
-    write_scores(path, systems)
+    path.write_text(score_list(systems), encoding="utf-8")
     for name, scored in systems.items():
         np.testing.assert_array_equal(read_scores(path, score=name).scores, scored.scores)
     with pytest.raises(DataError, match="expected a column 'score'"):
@@ -86,7 +86,6 @@ def test_each_of_several_systems_has_a_column(tmp_path: Path) -> None:
         ({"a": drawn(), "fold": drawn()}, "cannot be named fold"),
     ],
 )
-def test_what_cannot_be_a_score_list(systems: dict[str, ScoredTrials], message: str, tmp_path: Path) -> None:
+def test_what_cannot_be_a_score_list(systems: dict[str, ScoredTrials], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        write_scores(tmp_path / "s.csv", systems)
-    assert not list(tmp_path.iterdir())
+        score_list(systems)

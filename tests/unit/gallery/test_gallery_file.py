@@ -12,7 +12,7 @@ import pytest
 
 from lineament.core.errors import EmbeddingSpaceMismatch, GalleryCorrupt, GalleryError, GalleryNotFound
 from lineament.core.types import Embedding
-from lineament.gallery import Enrolled, Gallery, GallerySize, NewSample
+from lineament.gallery import Enrolled, Gallery, GalleryKey, GallerySize, NewSample
 
 SPACE = "space-a"
 
@@ -84,9 +84,9 @@ def test_an_empty_file_becomes_a_gallery_only_when_asked(path):
 def test_a_newer_layout(path, draw):
     filled(path, draw(1))
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version=2")
+    connection.execute("PRAGMA user_version=3")
     connection.close()
-    with pytest.raises(GalleryError, match="layout 2, this program knows layout 1"):
+    with pytest.raises(GalleryError, match="layout 3, this program knows layout 2"):
         Gallery.open(path, space=SPACE)
 
 
@@ -141,6 +141,37 @@ def test_the_check_names_each_fault(path, draw):
     assert "template of 's4' is not what was enrolled: its digest differs" in faults
     with Gallery.open(path, space=SPACE) as gallery, pytest.raises(GalleryCorrupt, match="64 float32 values"):
         gallery.search(np.ones((1, 64), np.float32))
+
+
+@pytest.mark.parametrize("key", [None, GalleryKey(b"k" * 32)], ids=["plain", "sealed"])
+def test_the_check_reads_corrections_decisions_and_copies(path, draw, tmp_path, key):
+    one, two = draw(2)
+    with Gallery.open(path, space=SPACE, create=True, key=key) as gallery:
+        gallery.enroll("ada", one, sample_id="a", source_sha256="0" * 64)
+        gallery.corrections.add("ada", two)
+        gallery.review.quarantine("a")
+        gallery.copies.back_up(tmp_path / "b")
+        assert gallery.check() == []
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE corrections SET vector = zeroblob(256)")
+            if key:
+                connection.execute("UPDATE decisions SET details = x'00'")
+                connection.execute("UPDATE corrections SET details = x'00'")
+                connection.execute("UPDATE samples SET source_sha256 = 'AAAA'")
+                connection.execute("UPDATE copies SET path = 'AAAA'")
+        connection.close()
+        sealed = "does not open with the gallery's key"
+        assert gallery.check() == (
+            [
+                "a source with an altered id",
+                "a path with an altered id",
+                f"correction 1 {sealed}",
+                f"correction 1 has a note that {sealed}",
+                f"decision 1 {sealed}",
+            ]
+            if key
+            else ["correction 1 has norm 0.0000, expected 1"]
+        )
 
 
 def test_a_locked_gallery(path, draw):
@@ -226,7 +257,7 @@ def test_read_only_places(draw):
 
 def test_info(gallery, draw, path):
     info = gallery.info()
-    assert (info.space, info.schema_version, info.dimension, info.size) == (SPACE, 1, None, GallerySize(0, 0))
+    assert (info.space, info.schema_version, info.dimension, info.size) == (SPACE, 2, None, GallerySize(0, 0))
     gallery.enroll_many([NewSample("ada", e) for e in draw(50)])
     gallery.set_calibration("lfw-2024")
     info = gallery.info()

@@ -37,9 +37,9 @@ def test_what_is_no_gallery_has_no_space(path, tmp_path):
 def test_a_newer_layout_is_not_guessed(path, gallery):
     gallery.close()
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version=2")
+        connection.execute("PRAGMA user_version=3")
     connection.close()
-    with pytest.raises(GalleryError, match="layout 2"):
+    with pytest.raises(GalleryError, match="layout 3"):
         stored_space(path)
 
 

@@ -2,12 +2,29 @@ import numpy as np
 import pytest
 
 from lineament.core.errors import BadArray
-from lineament.geometry import ARCFACE_112, DLIB_150, TEMPLATES, CropTemplate
+from lineament.geometry import (
+    ARCFACE_112,
+    ARCFACE_SIZES_PX,
+    DLIB_150,
+    TEMPLATES,
+    CropTemplate,
+    apply,
+    fit_similarity,
+)
 
 
 def test_names_find_their_templates():
-    assert TEMPLATES == {"arcface-112": ARCFACE_112, "dlib-150": DLIB_150}
-    assert {t.name: t.size_px for t in TEMPLATES.values()} == {"arcface-112": 112, "dlib-150": 150}
+    assert TEMPLATES["arcface-112"] is ARCFACE_112
+    assert TEMPLATES["dlib-150"] is DLIB_150
+    assert all(template.name == name for name, template in TEMPLATES.items())
+
+
+@pytest.mark.parametrize("size_px", ARCFACE_SIZES_PX)
+def test_a_resized_template_cuts_the_same_part_of_the_face(size_px: int) -> None:
+    small = TEMPLATES[f"arcface-{size_px}"]
+    matrix = fit_similarity(ARCFACE_112.points, small.points)
+    corners = apply(matrix, np.array([(-0.5, -0.5), (111.5, 111.5)]))
+    assert np.allclose(corners, [(-0.5, -0.5), (size_px - 0.5, size_px - 0.5)])
 
 
 @pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)

@@ -1,13 +1,21 @@
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from lineament.metrics import bootstrap
-from lineament.metrics.bootstrap import PairScores, Resampling, bootstrap_fnmr_at_fmr, percentile_interval
-from lineament.metrics.verification import allowed_errors, fnmr, tar_at_far_protocol
+from lineament.metrics.bootstrap import (
+    PairScores,
+    Resampling,
+    bootstrap_eer_auc,
+    bootstrap_fnmr_at_fmr,
+    percentile_interval,
+)
+from lineament.metrics.verification import allowed_errors, auc, eer, fnmr, tar_at_far_protocol
 
 
 def all_pairs(rng, n_subjects, samples, steps=None):
@@ -25,8 +33,8 @@ def all_pairs(rng, n_subjects, samples, steps=None):
     return PairScores(scores, subject[a], subject[b])
 
 
-def slow_points(pairs, rates, plan):
-    """Write out every replicate with its repeated pairs and look at all thresholds."""
+def written_out(pairs, plan):
+    """Mated and non-mated scores of every replicate, each pair as often as it counts."""
     rng = np.random.default_rng(plan.seed)
     n = 1 + max(pairs.subject_a.max(), pairs.subject_b.max())
     found = []
@@ -35,18 +43,36 @@ def slow_points(pairs, rates, plan):
             weights = np.where(
                 pairs.mated, counts[pairs.subject_a], counts[pairs.subject_a] * counts[pairs.subject_b]
             )
-            mated, nonmated = (
-                np.repeat(pairs.scores[kind], weights[kind]) for kind in (pairs.mated, ~pairs.mated)
-            )
-            if not len(mated) or not len(nonmated) or len(found) == plan.replicates:
-                continue
-            observed = np.unique(np.concatenate([mated, nonmated, [math.inf]]))
-            row = []
-            for rate in rates:
-                t = min(t for t in observed if np.sum(nonmated >= t) / len(nonmated) <= rate)
-                row.append((t, fnmr(mated, t)))
-            found.append(row)
+            kinds = [np.repeat(pairs.scores[kind], weights[kind]) for kind in (pairs.mated, ~pairs.mated)]
+            if len(kinds[0]) and len(kinds[1]) and len(found) < plan.replicates:
+                found.append(kinds)
+    return found
+
+
+def slow_points(pairs, rates, plan):
+    """Threshold and FNMR of every replicate, by looking at all thresholds."""
+    found = []
+    for mated, nonmated in written_out(pairs, plan):
+        observed = np.unique(np.concatenate([mated, nonmated, [math.inf]]))
+        row = []
+        for rate in rates:
+            t = min(t for t in observed if np.sum(nonmated >= t) / len(nonmated) <= rate)
+            row.append((t, fnmr(mated, t)))
+        found.append(row)
     return np.array(found)
+
+
+def slow_eer(mated, nonmated):
+    """Mean of both rates at the first of all thresholds where they are closest."""
+    best = None
+    for t in sorted({*mated, *nonmated, math.inf}):
+        fmr, fnmr_ = (
+            Fraction(int(np.sum(nonmated >= t)), len(nonmated)),
+            Fraction(int(np.sum(mated < t)), len(mated)),
+        )
+        if best is None or abs(fmr - fnmr_) < best[0]:
+            best = abs(fmr - fnmr_), (fmr + fnmr_) / 2
+    return float(best[1])
 
 
 @pytest.mark.parametrize(("subjects", "samples", "steps"), [(9, 3, None), (6, 2, 4), (12, 2, 1)])
@@ -57,6 +83,28 @@ def test_replicates_equal_written_out_resamples(subjects, samples, steps):
     expected = slow_points(pairs, rates, plan)
     np.testing.assert_array_equal(result.thresholds, expected[..., 0])
     np.testing.assert_allclose(result.fnmr, expected[..., 1], atol=1e-15)
+
+
+@pytest.mark.parametrize(("subjects", "samples", "steps"), [(9, 3, None), (6, 2, 4), (12, 2, 1)])
+def test_eer_and_auc_of_replicates_equal_written_out_resamples(subjects, samples, steps):
+    pairs = all_pairs(np.random.default_rng(subjects), subjects, samples, steps)
+    plan = Resampling(120, seed=7)
+    result = bootstrap_eer_auc(pairs, plan)
+    resamples = written_out(pairs, plan)
+    np.testing.assert_allclose(result.eer, [slow_eer(*kinds) for kinds in resamples], atol=1e-15)
+    areas = [roc_auc_score(np.repeat([1, 0], [len(m), len(n)]), np.concatenate([m, n])) for m, n in resamples]
+    np.testing.assert_allclose(result.auc, areas, atol=1e-12)
+    assert result.eer.std() > 0
+
+
+def test_eer_and_auc_of_replicates_lie_around_the_plain_values():
+    pairs = all_pairs(np.random.default_rng(3), 40, 4)
+    result = bootstrap_eer_auc(pairs, Resampling(400))
+    mated, nonmated = pairs.scores[pairs.mated], pairs.scores[~pairs.mated]
+    for values, plain in ((result.eer, eer(mated, nonmated)), (result.auc, auc(mated, nonmated))):
+        interval = percentile_interval(values)
+        assert interval.low < plain < interval.high
+        assert abs(np.median(values) - plain) < 0.3 * (interval.high - interval.low)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.02, 0.1, 0.35, 1.0]))
@@ -122,6 +170,8 @@ def test_interval_ends_are_replicate_values():
 def test_one_kind_of_pairs_is_not_enough():
     with pytest.raises(ValueError, match="one kind is missing"):
         bootstrap_fnmr_at_fmr(PairScores(np.ones(3), np.arange(3), np.arange(3)), (0.1,), Resampling())
+    with pytest.raises(ValueError, match="one kind is missing"):
+        bootstrap_eer_auc(PairScores(np.ones(3), np.arange(3), np.arange(3)), Resampling())
 
 
 def test_pair_scores_and_plan_are_checked():

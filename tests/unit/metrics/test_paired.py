@@ -10,10 +10,12 @@ from lineament.metrics.bootstrap import PairScores, Resampling, bootstrap_fnmr_a
 from lineament.metrics.paired import (
     Difference,
     paired_difference,
+    paired_eer_auc,
     paired_fold_accuracy,
     paired_tar_at_far,
     student_quantile,
 )
+from lineament.metrics.verification import auc, eer
 
 
 def two_systems(rng, n_subjects, samples, steps=4, gap=0.0, noise=0.3):
@@ -36,7 +38,7 @@ def tar(mated, nonmated, rate):
     return sum(s >= threshold for s in mated) / len(mated)
 
 
-def slow_differences(first, second, rate, plan):
+def slow_differences(first, second, measure, plan):
     """Draw subjects, copy out each pair as often as it counts, measure both systems, subtract."""
     rng = np.random.default_rng(plan.seed)
     n = 1 + int(first.subject_b.max())
@@ -52,7 +54,7 @@ def slow_differences(first, second, rate, plan):
                 drawn.append(kinds)
             if not drawn[0][0] or not drawn[0][1] or len(found) == plan.replicates:
                 continue
-            found.append(tar(*drawn[0], rate) - tar(*drawn[1], rate))
+            found.append(measure(*drawn[0]) - measure(*drawn[1]))
     return np.array(found)
 
 
@@ -61,13 +63,31 @@ def test_the_interval_equals_written_out_resamples(subjects, samples, rate):
     first, second = two_systems(np.random.default_rng(subjects), subjects, samples)
     plan = Resampling(100, seed=3)
     (found,) = paired_tar_at_far(first, second, (rate,), plan)
-    expected = np.sort(slow_differences(first, second, rate, plan))
+    expected = np.sort(slow_differences(first, second, lambda m, n: tar(m, n, rate), plan))
     # Outer quantiles of 100 sorted values at 2.5 % and 97.5 %: places 2.475 and 96.525, widened.
     assert (found.low, found.high) == (pytest.approx(expected[2]), pytest.approx(expected[97]))
     for pairs, value in ((first, found.first), (second, found.second)):
         assert value == pytest.approx(
             tar(list(pairs.scores[pairs.mated]), list(pairs.scores[~pairs.mated]), rate)
         )
+
+
+@pytest.mark.parametrize(("subjects", "samples", "steps"), [(6, 2, 4), (5, 3, 100)])
+def test_intervals_of_eer_and_auc_equal_written_out_resamples(subjects, samples, steps):
+    first, second = two_systems(np.random.default_rng(subjects), subjects, samples, steps)
+    plan = Resampling(100, seed=3)
+    for found, measure in zip(paired_eer_auc(first, second, plan), (eer, auc), strict=True):
+        expected = np.sort(
+            slow_differences(first, second, lambda m, n, f=measure: f(np.array(m), np.array(n)), plan)
+        )
+        assert (found.low, found.high) == (pytest.approx(expected[2]), pytest.approx(expected[97]))
+        own = [measure(p.scores[p.mated], p.scores[~p.mated]) for p in (first, second)]
+        assert (found.first, found.second) == tuple(own)
+
+
+def test_eer_and_auc_of_a_system_never_differ_from_themselves():
+    first, _ = two_systems(np.random.default_rng(0), 12, 3)
+    assert {(d.value, d.low, d.high) for d in paired_eer_auc(first, first, Resampling(100))} == {(0, 0, 0)}
 
 
 def test_a_system_never_differs_from_itself():
@@ -110,6 +130,8 @@ def test_other_comparisons_are_refused():
     other = PairScores(second.scores[::-1], second.subject_a[::-1], second.subject_b[::-1])
     with pytest.raises(ValueError, match="the same comparisons, in one order"):
         paired_tar_at_far(first, other, (0.1,), Resampling(100))
+    with pytest.raises(ValueError, match="the same comparisons, in one order"):
+        paired_eer_auc(first, other, Resampling(100))
     with pytest.raises(ValueError, match="of one number"):
         paired_difference(0.5, 0.5, np.zeros(3), np.zeros(4))
 

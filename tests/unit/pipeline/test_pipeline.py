@@ -226,5 +226,7 @@ def test_rules_of_the_caller(pipeline: FacePipeline) -> None:
 
 
 def test_no_such_profile() -> None:
-    with pytest.raises(ConfigError, match="no profile is called 'nothing'; there are: fast, mobile, open"):
+    with pytest.raises(
+        ConfigError, match="no profile is called 'nothing'; there are: fast, id-photo, mobile, open"
+    ):
         FacePipeline.from_profile("nothing")

@@ -7,14 +7,13 @@ from hypothesis import strategies as st
 
 from lineament.core.errors import ManifestError, NotCalibrated
 from lineament.zoo.calibration import (
-    CalibrationData,
     CalibrationRecord,
     CalibrationRow,
     calibrated_spaces,
     load_calibration,
     parse_calibration,
-    record_file_name,
 )
+from lineament.zoo.records import CalibrationData, record_file_name, user_calibration_folder
 
 RATES = (0.1, 0.01, 0.001)
 
@@ -79,7 +78,7 @@ def test_a_rate_beyond_the_evidence_is_refused_with_the_number_needed():
 
 @given(st.floats(0.001, 0.9), st.integers(1, 1000), st.integers(1, 20))
 def test_the_rate_per_comparison_gives_the_asked_search_rate(fpir, subjects, each):
-    calibration = record(rates=(0.1, 0.01, 1e-7))
+    calibration = record(rates=(0.1, 0.01, 1e-8))
     point = calibration.point_for_fpir(fpir, subjects * each, subjects)
     assert 1 - (1 - point.fmr) ** (subjects * each**0.9) == pytest.approx(fpir, rel=1e-6)
     assert point.threshold in {row.threshold for row in calibration.rows}
@@ -104,6 +103,14 @@ def test_a_search_beyond_the_evidence_says_what_would_do():
         calibration.point_for_fpir(0.0005, 1, 1)
 
 
+@pytest.mark.parametrize("rate", [5e-324, 1e-300])
+def test_rates_at_the_end_of_the_numbers(rate: float):
+    with pytest.raises(NotCalibrated, match="cannot be measured"):
+        record().point(rate)
+    with pytest.raises(NotCalibrated, match="cannot be measured"):
+        record().point_for_fpir(rate, 1000, 1000)
+
+
 def test_thresholds_rise_with_the_gallery_and_samples_of_one_person_count_less():
     calibration = record(rates=(0.1, 0.05, 0.02, 0.01, 0.001))
     thresholds = [calibration.point_for_fpir(0.2, n, n).threshold for n in (1, 3, 10, 20, 200)]
@@ -123,6 +130,19 @@ def test_a_saved_record_is_found_by_its_space(folder):
     assert saved.name == "drawn-fp32-0123abcd.toml"
     assert load_calibration("drawn-fp32@0123abcd") == record()
     assert [p.name for p in folder.iterdir()] == [saved.name]
+
+
+def test_saving_touches_no_other_file(folder):
+    other = folder / "drawn-fp32-0123abcd.tmp"
+    other.write_text("of somebody else")
+    record().save(folder)
+    assert other.read_text() == "of somebody else"
+
+
+def test_the_folder_may_be_named_from_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LINEAMENT_CALIBRATION", "~/records")
+    assert user_calibration_folder() == tmp_path / "records"
 
 
 def test_without_a_record_the_spaces_that_have_one_are_listed(folder):

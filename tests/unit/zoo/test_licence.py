@@ -77,3 +77,9 @@ def test_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("LINEAMENT_CONFIG", str(tmp_path / "a-file"))
     with pytest.raises(ConfigError, match="a-file"):
         accept_for_good("closed")
+
+
+def test_the_folder_may_be_named_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LINEAMENT_CONFIG", "~/settings")
+    assert acceptance_file() == tmp_path / "settings" / "licences.json"

@@ -76,7 +76,7 @@ def test_digest_follows_what_changes_the_output() -> None:
 def test_built_in(name: str) -> None:
     model = BUILT_IN[name]
     module, _, attribute = model.factory.partition(":")
-    package = {"detection": "detection", "landmarks": "landmarks", "embedding": "embedding"}[model.task]
+    package = "demesh" if model.task == "restore" else model.task
     assert module.startswith(f"lineament.{package}.")
     assert attribute[0].isupper()
     assert all(w.convert == "" or w.convert.startswith("lineament.zoo.convert.") for w in model.weights)

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,29 @@ def test_default_is_decided_for_the_machine() -> None:
     assert (decided.backend, decided.provider, decided.precision) == ("openvino", "cpu", "f32")
     assert decided.threads == min(MAX_DEFAULT_THREADS, len(os.sched_getaffinity(0)))
     assert decided.resolved() == decided
+
+
+SIGNALLED = """
+import gc, os, signal, sys
+from pathlib import Path
+from lineament.zoo.session import Runtime, open_session
+heard = []
+signal.signal(signal.SIGTERM, lambda *_: heard.append("heard"))
+path = Path(sys.argv[1])
+sessions = [open_session(path, Runtime("openvino", threads=1)) for _ in range(3)]
+for k in range(len(sessions)):
+    sessions[k] = None
+    gc.collect()
+os.kill(os.getpid(), signal.SIGTERM)
+print(heard)
+"""
+
+
+def test_a_process_that_gave_sessions_back_hears_signals(path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, path], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "['heard']\n", "")
 
 
 @pytest.mark.usefixtures("without_openvino")
