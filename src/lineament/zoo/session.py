@@ -90,7 +90,12 @@ def _openvino_core() -> Any:
 def _made_core() -> Any:
     import openvino as ov
 
-    return ov.Core()
+    core = ov.Core()
+    # OpenVINO fills its two tables of NumPy's types on first use, without caring for threads: two threads that run
+    # their first networks at once then wait for each other for ever, and the rest of the program waits for them.
+    ov.Tensor(np.zeros(1, np.float32))
+    ov.Type.f32.to_dtype()
+    return core
 
 
 @cache

@@ -69,6 +69,35 @@ def test_a_process_that_gave_sessions_back_hears_signals(path: Path) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "['heard']\n", "")
 
 
+FIRST_RUNS = """
+import sys, threading
+from pathlib import Path
+import numpy as np
+from lineament.zoo.session import Runtime, open_session
+sys.setswitchinterval(1e-6)
+session = open_session(Path(sys.argv[1]), Runtime("openvino", threads=1))
+together = threading.Barrier(8)
+def run():
+    together.wait()
+    done.append(session.run({"x": np.zeros((1, 3, 8, 8), np.float32)})["y"].shape)
+done = []
+threads = [threading.Thread(target=run) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(done))
+"""
+
+
+def test_first_runs_in_several_threads_do_not_wait_for_each_other(path: Path) -> None:
+    for _ in range(3):
+        ended = subprocess.run(
+            [sys.executable, "-c", FIRST_RUNS, path], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "8\n", "")
+
+
 @pytest.mark.usefixtures("without_openvino")
 def test_without_openvino() -> None:
     assert Runtime().resolved().backend == "onnxruntime"
