@@ -31,13 +31,17 @@ def start(*words: object, limit_bytes: int = 0, **environment: str) -> "subproce
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"LINEAMENT_DEBUG": ""} | environment,
+        env=os.environ | {"LINEAMENT_DEBUG": "", "PYTHONFAULTHANDLER": "1"} | environment,
         preexec_fn=prepare,  # noqa: PLW1509  no threads between fork and exec here
     )
 
 
 def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # then the process says where each of its threads waits
+        pytest.fail(f"{process.args} did not end: {process.communicate()[1]}")
     assert "Traceback" not in err
     return process.returncode, out, err
 
