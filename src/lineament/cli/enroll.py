@@ -12,6 +12,7 @@ from lineament.cli import common, results
 from lineament.cli.exits import Exit
 from lineament.cli.output import JsonFlag, note, print_json, progress
 from lineament.core.errors import InputError, NotCalibrated
+from lineament.core.names import is_hidden
 
 if TYPE_CHECKING:
     from lineament.core.types import Face, Image, OperatingPoint, Refusal
@@ -147,7 +148,7 @@ def _wanted(words: list[str], people: Path | None) -> list[tuple[str, Path]]:
         raise typer.BadParameter("takes the names from the folders; give no NAME", param_hint="--people")
     if not people.is_dir():
         raise InputError(f"{people}: expected a folder with one folder for each person")
-    folders = sorted(f for f in people.iterdir() if f.is_dir() and not f.name.startswith("."))
+    folders = sorted(f for f in people.iterdir() if f.is_dir() and not is_hidden(f.name))
     if not folders:
         raise InputError(
             f'{people}: no folders in it; for pictures of one person use "lineament enroll NAME {people}"'

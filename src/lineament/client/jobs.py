@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from lineament.client.connection import Connection
 from lineament.client.results import JobItem, JobProgress
 from lineament.core.errors import InputError, ServiceError
+from lineament.core.names import is_hidden
 from lineament.imaging.formats import SUFFIXES
 
 UPLOAD_BYTES = 8 << 20
@@ -125,7 +126,7 @@ def _batches(pictures: Iterable[NewPicture]) -> Iterator[tuple[str | None, list[
     batch: list[NewPicture] = []
     size = 0
     for picture in pictures:
-        if any(c in picture.subject_id for c in "/\\") or picture.subject_id.startswith((".", "__MACOSX")):
+        if any(c in picture.subject_id for c in "/\\") or is_hidden(picture.subject_id):
             yield picture.subject_id, [picture]
             continue
         if batch and (size + len(picture.picture) > UPLOAD_BYTES or len(batch) == UPLOAD_PICTURES):
@@ -149,7 +150,7 @@ def _zipped(batch: Iterable[NewPicture]) -> bytes:
 
 
 def _people(folder: Path) -> Iterator[NewPicture]:
-    for subject in sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith(".")):
+    for subject in sorted(f for f in folder.iterdir() if f.is_dir() and not is_hidden(f.name)):
         for path in sorted(subject.rglob("*")):
-            if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("."):
+            if path.suffix.lower() in SUFFIXES and path.is_file() and not is_hidden(path.name):
                 yield NewPicture(subject.name, path.name, path.read_bytes())

@@ -24,7 +24,6 @@ from lineament.evaluation.samples import (
     SampleEmbeddings,
     all_pair_scores,
     embed_crops,
-    extract_samples,
     pair_similarities,
 )
 from lineament.evaluation.sets import PictureSource
@@ -65,7 +64,6 @@ __all__ = [
     "detection_report",
     "diff_reports",
     "embed_crops",
-    "extract_samples",
     "fit_calibration",
     "measure_pack",
     "measure_pairs",

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from lineament.core.arrays import FloatArray
 from lineament.core.errors import DataError
+from lineament.core.names import is_hidden
 from lineament.evaluation.pairlists import LabelledPairs
 from lineament.evaluation.sets import PictureSource, is_picture
 from lineament.evaluation.tables import NAMED
-from lineament.packs.folder import is_hidden
 
 IndexArray = NDArray[np.int32]
 MAX_PAIRS = 2_000_000

@@ -252,37 +252,6 @@ def embed_images(embedder: CropEmbedder, crops: Sequence[Image]) -> list[FloatAr
     return list(embedder.embed(np.stack([image.pixels for image in crops])))
 
 
-def extract_samples(
-    samples: Sequence[str],
-    source: PictureSource,
-    extract: Callable[[Sequence[Image]], Sequence[Face | Refusal]],
-    progress: Progress | None = None,
-) -> SampleEmbeddings:
-    """Run whole pictures through a pipeline; refusals are counted and stay in the list.
-
-    Args:
-        samples: names of the pictures in ``source``.
-        source: the pictures.
-        extract: one face or refusal for each picture; which face of several is meant is for the protocol, and
-            so for the caller, to say.
-        progress: told after every batch.
-
-    Raises:
-        DataError: pictures are missing or unreadable, or none of them gave a face.
-    """
-    spaces: set[str] = set()
-
-    def embed(images: Sequence[Image]) -> list[Outcome]:
-        found = extract(images)
-        spaces.update(face.embedding.space for face in found if isinstance(face, Face))
-        return outcomes_of(found)
-
-    samples_found = acquire_samples(samples, source, Acquisition(embed), "", progress)
-    if len(spaces) > 1:
-        raise ValueError(f"all embeddings must be of one space, got {', '.join(sorted(spaces))}")
-    return replace(samples_found, space=spaces.pop())
-
-
 def outcomes_of(found: Sequence[Face | Refusal]) -> list[Outcome]:
     """Vectors and reasons of what a pipeline gave."""
     return [face.embedding.vector if isinstance(face, Face) else str(face.reason) for face in found]

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from lineament.core.errors import DataError
+from lineament.core.names import is_hidden
 from lineament.imaging.formats import SUFFIXES
-from lineament.packs.folder import is_hidden
 
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """What :mod:`zipfile` raises for bytes that are not sound; RuntimeError for encrypted ones and unknown methods."""

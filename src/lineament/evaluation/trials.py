@@ -55,11 +55,6 @@ class Trials:
         number = self.subject_of_sample
         return np.asarray(number[self.pairs[:, 0]] == number[self.pairs[:, 1]])
 
-    @property
-    def n_folds(self) -> int:
-        """Number of folds; 1 when the protocol has none."""
-        return int(self.folds.max()) + 1 if len(self.folds) else 1
-
 
 def read_pairs(path: Path) -> Trials:
     """The comparisons of a ``pairs.txt`` in one of the official LFW grammars.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lineament.core.errors import InputError
+from lineament.core.names import is_hidden
 from lineament.imaging.formats import SUFFIXES
 
 
@@ -73,4 +74,4 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _visible(names: Iterable[str]) -> list[str]:
-    return [name for name in names if not name.startswith(".")]
+    return [name for name in names if not is_hidden(name)]

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from lineament.core.errors import DataError
+from lineament.core.names import is_hidden
 from lineament.packs.base import UNKNOWN, Fault, Record, name_fault
 from lineament.packs.companions import parse_label, parse_pairs, sound_names, subjects_of
 from lineament.packs.filepack import Damaged, FilePack, Index
@@ -64,11 +65,6 @@ def walk(path: Path) -> Iterator[str]:
         inside = os.path.relpath(where, root).replace(os.sep, "/")
         prefix = "" if inside == "." else f"{inside}/"
         yield from (f"{prefix}{name}" for name in names if not is_hidden(name))
-
-
-def is_hidden(part: str) -> bool:
-    """True for a name of a file or folder that is not looked at."""
-    return part.startswith((".", "__MACOSX"))
 
 
 def sound_paths(files: Iterator[str]) -> tuple[list[str], list[Fault]]:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lineament.core.errors import DataError
+from lineament.core.names import is_hidden
 from lineament.packs.base import Record
 from lineament.packs.filepack import ByteFile, Damaged, FilePack
-from lineament.packs.folder import COLUMNS, Layout, filled, is_hidden, sound_paths, tree_index
+from lineament.packs.folder import COLUMNS, Layout, filled, sound_paths, tree_index
 from lineament.packs.info import INFO, PAIRS, RECORDS, beside
 
 _LOCAL = struct.Struct("<4s5H3I2H")

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from zlib import error as DeflateError  # noqa: N812
 
 from lineament.core.errors import ImageTooLarge, InputError
+from lineament.core.names import is_hidden
 from lineament.service.ids import check_address
 
 MAX_ENTRIES = 10_000
@@ -134,7 +135,7 @@ def _subjects(names: Sequence[str], subject_id: str | None) -> list[str]:
 
 def _is_hidden(name: str) -> bool:
     parts = _path(name).parts
-    return not parts or parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts)
+    return not parts or any(map(is_hidden, parts))
 
 
 def _path(name: str) -> PurePosixPath:

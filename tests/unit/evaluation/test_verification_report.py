@@ -8,10 +8,12 @@ import pytest
 from lineament.core.errors import DataError
 from lineament.core.types import Detection, Embedding, Face, Refusal, RefusalReason
 from lineament.evaluation.samples import (
+    Acquisition,
     SampleEmbeddings,
+    acquire_samples,
     all_pair_scores,
     embed_crops,
-    extract_samples,
+    outcomes_of,
     pair_similarities,
 )
 from lineament.evaluation.sets import PictureSource
@@ -93,10 +95,10 @@ def test_refusals_stay_in_the_list_and_are_counted_by_reason(stored, pictures):
         found = [face(vector) for vector in vectors]
         found[4] = Refusal(RefusalReason.NO_FACE, "none")
         found[9] = found[30] = Refusal(RefusalReason.FACE_CUT_OFF, "cut off")
-        return found
+        return outcomes_of(found)
 
     with PictureSource(stored) as source:
-        samples = extract_samples(names, source, extract)
+        samples = acquire_samples(names, source, Acquisition(extract), "s@1")
         whole = embed_crops(names, source, PixelEmbedder(), 16)
     assert np.flatnonzero(~samples.acquired).tolist() == [4, 9, 30]
     assert samples.refusals == {"face_cut_off": 2, "no_face": 1}
@@ -104,14 +106,10 @@ def test_refusals_stay_in_the_list_and_are_counted_by_reason(stored, pictures):
     np.testing.assert_array_equal(samples.vectors[samples.acquired], whole.vectors[samples.acquired])
 
 
-def test_faces_of_two_spaces_or_no_face_at_all_are_refused(stored, pictures):
-    names = sorted(pictures)[:2]
-    unit = np.array([1, 0], np.float32)
-    with PictureSource(stored) as source:
-        with pytest.raises(ValueError, match=r"one space, got a@1, b@1"):
-            extract_samples(names, source, lambda _: [face(unit, "a@1"), face(unit, "b@1")])
-        with pytest.raises(DataError, match="none of 2 pictures"):
-            extract_samples(names, source, lambda _: [Refusal(RefusalReason.NO_FACE, "")] * 2)
+def test_no_face_at_all_is_refused(stored, pictures):
+    refusals = outcomes_of([Refusal(RefusalReason.NO_FACE, "")] * 2)
+    with PictureSource(stored) as source, pytest.raises(DataError, match="none of 2 pictures"):
+        acquire_samples(sorted(pictures)[:2], source, Acquisition(lambda _: refusals), "s@1")
 
 
 def test_similarities_equal_plain_products(pictures):
