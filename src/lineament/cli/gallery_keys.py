@@ -44,20 +44,24 @@ def make_key(
 
 @app.command()
 def encrypt(key_file: Path = KEY_FILE, gallery: Path = GALLERY, as_json: bool = JsonFlag) -> None:
-    """Encrypt a gallery: templates, pictures, names, notes. Copies that were made before stay as they are.
+    """Encrypt a gallery and its bulk jobs: templates, pictures, names, notes. Copies made before stay as they are.
 
     A gallery that is made while a key is set is encrypted from the beginning.
 
     Example: lineament gallery encrypt --key-file staff.key --gallery staff.gallery
     """
     from lineament.gallery import encrypt_gallery
+    from lineament.service.job_keys import rotate_jobs
 
-    encrypt_gallery(gallery, find_key(key_file))
+    key = find_key(key_file)
+    left = rotate_jobs(gallery, key, key)
+    encrypt_gallery(gallery, key)
     if as_json:
         print_json({"gallery": str(gallery), "encrypted": True})
     else:
         print(f"{gallery} is encrypted now")
         note('backups and exports that were made before are not; see them with "lineament gallery copies"')
+    _say_left(left)
 
 
 @app.command("rotate-key")
@@ -77,18 +81,23 @@ def rotate(
     Example: lineament gallery rotate-key new.key --key-file staff.key --gallery staff.gallery
     """
     from lineament.gallery import read_key, rotate_key
-    from lineament.service.job_layout import rotate_jobs
+    from lineament.service.job_keys import rotate_jobs
 
     key, new = find_key(key_file), read_key(new_key_file)
-    left = rotate_jobs(gallery, key, new)  # first: the old key still opens the gallery when this is cut off
+    # jobs first: when this is cut off, the old key still opens the gallery, and the command can be given again
+    left = rotate_jobs(gallery, key, new, reencrypt=reencrypt)
     rotate_key(gallery, key, new, reencrypt=reencrypt)
     if as_json:
         print_json({"gallery": str(gallery), "key_file": str(new_key_file), "reencrypted": reencrypt})
     else:
         print(f"{gallery} opens with {new_key_file} now")
-    if left:
+    _say_left(left)
+
+
+def _say_left(jobs: int) -> None:
+    if jobs:
         note(
-            f"{left} bulk jobs of the service open with neither key; delete them, or give them their own key"
+            f"{jobs} bulk jobs of the service open with another key; delete them, or give them their own key"
         )
 
 

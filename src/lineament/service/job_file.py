@@ -21,10 +21,19 @@ from lineament.gallery import GalleryKey
 from lineament.gallery.schema import sync_folder
 from lineament.gallery.sealing import new_codec
 from lineament.service.archives import Upload
-from lineament.service.job_layout import LAYOUT, SUFFIX, codec_of, connect, explained
+from lineament.service.job_layout import (
+    DETAILS,
+    FOUND,
+    LAYOUT,
+    PICTURE,
+    SUFFIX,
+    codec_of,
+    connect,
+    explained,
+    picture_digest,
+    subject_digest,
+)
 from lineament.service.job_types import Item, ItemState, JobSettings, Progress
-
-_DETAILS, _PICTURE, _FOUND = b"job details", b"job picture", b"job outcome"
 
 
 class JobFile:
@@ -52,7 +61,9 @@ class JobFile:
             self._db = connect(path)
         try:
             with explained():
-                settings, wrapped = self._db.execute("SELECT settings, wrapped_key FROM job").fetchone()
+                settings, wrapped, self._generation = self._row(
+                    "SELECT settings, wrapped_key, generation FROM job"
+                )
             self.settings = JobSettings(**json.loads(settings))
             self._codec = codec_of(wrapped, key)
         except BaseException:
@@ -119,16 +130,16 @@ class JobFile:
             (position,) = self._row("SELECT coalesce(max(position), 0) FROM items")
             for upload in uploads:
                 details = {"subject": upload.subject_id, "sample": upload.sample_id, "name": upload.name}
-                digest = self._codec.digest(f"{upload.subject_id}\0{upload.sample_id}".encode())
+                digest = picture_digest(self._codec, upload.subject_id, upload.sample_id)
                 position += 1
                 changed = self._db.execute(
                     "INSERT OR IGNORE INTO items (position, digest, subject, details, picture) VALUES (?, ?, ?, ?, ?)",
                     (
                         position,
                         digest,
-                        self._codec.digest(upload.subject_id.encode()),
-                        self._codec.seal(json.dumps(details).encode(), _DETAILS),
-                        self._codec.seal(upload.picture, _PICTURE),
+                        subject_digest(self._codec, upload.subject_id),
+                        self._codec.seal(json.dumps(details).encode(), DETAILS),
+                        self._codec.seal(upload.picture, PICTURE),
                     ),
                 ).rowcount
                 taken, known = taken + changed, known + 1 - changed
@@ -147,18 +158,19 @@ class JobFile:
                     "ORDER BY position LIMIT 1",
                     (position,),
                 ).fetchone()
+                self._require_current()
             if row is None:
                 return
             position = row[0]
-            details = json.loads(self._codec.open(row[1], _DETAILS))
-            yield Item(position, details["subject"], details["sample"], self._codec.open(row[2], _PICTURE))
+            details = json.loads(self._codec.open(row[1], DETAILS))
+            yield Item(position, details["subject"], details["sample"], self._codec.open(row[2], PICTURE))
 
     def is_waiting(self, item: Item) -> bool:
         """Whether a picture still waits, as one of that subject; true until the end of a :meth:`changing` block."""
         found = self._row(
             "SELECT count(*) FROM items WHERE position = ? AND status IS NULL AND subject = ?",
             item.position,
-            self._codec.digest(item.subject_id.encode()),
+            subject_digest(self._codec, item.subject_id),
         )
         return bool(found[0])
 
@@ -172,7 +184,7 @@ class JobFile:
         """
         self._db.execute(
             "UPDATE items SET status = ?, found = ?, picture = NULL WHERE position = ?",
-            (status, self._codec.seal(json.dumps(found).encode(), _FOUND), position),
+            (status, self._codec.seal(json.dumps(found).encode(), FOUND), position),
         )
 
     def note_stuck(self, stuck: bool) -> None:
@@ -201,7 +213,7 @@ class JobFile:
             gone = self._db.execute(
                 "UPDATE items SET digest = NULL, subject = NULL, details = NULL, picture = NULL, found = NULL, "
                 "status = 'forgotten' WHERE subject = ?",
-                (self._codec.digest(subject_id.encode()),),
+                (subject_digest(self._codec, subject_id),),
             ).rowcount
             gone += self._rename_in_found(subject_id, "")
         if gone:
@@ -228,19 +240,19 @@ class JobFile:
     def _move_items(self, old: str, new: str) -> int:
         """Make pictures of one subject those of another one; returns how many."""
         rows = self._db.execute(
-            "SELECT position, details FROM items WHERE subject = ?", (self._codec.digest(old.encode()),)
+            "SELECT position, details FROM items WHERE subject = ?", (subject_digest(self._codec, old),)
         ).fetchall()
         for position, sealed in rows:
-            details = json.loads(self._codec.open(sealed, _DETAILS)) | {"subject": new}
-            digest = self._codec.digest(f"{new}\0{details['sample']}".encode())
+            details = json.loads(self._codec.open(sealed, DETAILS)) | {"subject": new}
+            digest = picture_digest(self._codec, new, details["sample"])
             # of two equal pictures the other one is known by its digest; the gallery takes only one of them
             is_twice = self._row("SELECT count(*) FROM items WHERE digest = ?", digest)[0]
             self._db.execute(
                 "UPDATE items SET digest = ?, subject = ?, details = ? WHERE position = ?",
                 (
                     None if is_twice else digest,
-                    self._codec.digest(new.encode()),
-                    self._codec.seal(json.dumps(details).encode(), _DETAILS),
+                    subject_digest(self._codec, new),
+                    self._codec.seal(json.dumps(details).encode(), DETAILS),
                     position,
                 ),
             )
@@ -251,12 +263,12 @@ class JobFile:
         rows = self._db.execute("SELECT position, found FROM items WHERE found IS NOT NULL").fetchall()
         changed = 0
         for position, sealed in rows:
-            found = json.loads(self._codec.open(sealed, _FOUND))
+            found = json.loads(self._codec.open(sealed, FOUND))
             if _rename_in(found, old, new):
                 changed += 1
                 self._db.execute(
                     "UPDATE items SET found = ? WHERE position = ?",
-                    (self._codec.seal(json.dumps(found).encode(), _FOUND), position),
+                    (self._codec.seal(json.dumps(found).encode(), FOUND), position),
                 )
         return changed
 
@@ -285,14 +297,15 @@ class JobFile:
                 "SELECT position, details, status, found FROM items WHERE position > ? ORDER BY position LIMIT ?",
                 (after, limit),
             ).fetchall()
+            self._require_current()
         return [self._state(*row) for row in rows]
 
     def _state(
         self, position: int, details: bytes | None, status: str | None, found: bytes | None
     ) -> ItemState:
-        said = {} if details is None else json.loads(self._codec.open(details, _DETAILS))
+        said = {} if details is None else json.loads(self._codec.open(details, DETAILS))
         names = (said.get("name", ""), said.get("subject", ""), said.get("sample", ""))
-        what = {} if found is None else json.loads(self._codec.open(found, _FOUND))
+        what = {} if found is None else json.loads(self._codec.open(found, FOUND))
         return ItemState(position, *names, status or "waiting", what)
 
     @contextmanager
@@ -301,12 +314,19 @@ class JobFile:
         with self._lock, explained():
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._require_current()
                 yield
                 self._db.execute("COMMIT")
             finally:
                 if self._db.in_transaction:
                     with suppress(sqlite3.Error):
                         self._db.execute("ROLLBACK")
+
+    def _require_current(self) -> None:
+        if self._row("SELECT generation FROM job")[0] != self._generation:
+            raise GalleryError(
+                "the job was encrypted anew since it was opened; start the service again with the new key"
+            )
 
     def _row(self, statement: str, *values: object) -> tuple[Any, ...]:
         row: tuple[Any, ...] = self._db.execute(statement, values).fetchone()

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from lineament.core.errors import GalleryError, ServiceError
@@ -23,7 +23,8 @@ CREATE TABLE job (
     settings TEXT NOT NULL,
     cancelled INTEGER NOT NULL DEFAULT 0,
     stuck INTEGER NOT NULL DEFAULT 0,
-    wrapped_key BLOB
+    wrapped_key BLOB,
+    generation INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE items (
     position INTEGER PRIMARY KEY,
@@ -39,44 +40,9 @@ CREATE INDEX of_subject ON items (subject);
 PRAGMA user_version={_VERSION};
 COMMIT;
 """
-"""Tables of a new file."""
-
-
-def rotate_jobs(gallery: Path, key: GalleryKey, new: GalleryKey) -> int:
-    """Make the jobs of a gallery open with ``new`` instead of ``key``; done again, it goes on where it stopped.
-
-    Args:
-        gallery: its file; the service keeps the jobs beside it.
-        key: that opens them now.
-        new: that opens them from now on.
-
-    Returns: how many open with neither key; they stay as they are.
-
-    Raises:
-        ServiceError: a job cannot be read or written.
-    """
-    left = 0
-    for path in sorted((gallery.parent / FOLDER / gallery.stem).glob(f"*{SUFFIX}")):
-        with explained(), closing(connect(path)) as db:
-            db.execute("BEGIN IMMEDIATE")
-            (wrapped,) = db.execute("SELECT wrapped_key FROM job").fetchone()
-            try:
-                fresh = None if wrapped is None else _rewrapped(wrapped, key, new)
-            except GalleryError:
-                left += 1
-                continue
-            db.execute("UPDATE job SET wrapped_key = ?", (fresh,))
-            db.execute("COMMIT")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return left
-
-
-def _rewrapped(wrapped: bytes, key: GalleryKey, new: GalleryKey) -> bytes:
-    try:
-        unwrap(wrapped, new)
-    except GalleryError:
-        return unwrap(wrapped, key).wrapped(new)
-    return wrapped
+"""Tables of a new file; the generation changes when everything is sealed anew."""
+DETAILS, PICTURE, FOUND = b"job details", b"job picture", b"job outcome"
+"""Labels of what is sealed."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -108,6 +74,16 @@ def codec_of(wrapped: bytes | None, key: GalleryKey | None) -> Codec:
     if key is None:
         raise GalleryError("the job is sealed and the service has no key; give it the one of its galleries")
     return unwrap(wrapped, key)
+
+
+def subject_digest(codec: Codec, subject_id: str) -> bytes:
+    """What the pictures of a subject are found by."""
+    return codec.digest(subject_id.encode())
+
+
+def picture_digest(codec: Codec, subject_id: str, sample_id: str) -> bytes:
+    """What a picture that comes twice is known by."""
+    return codec.digest(f"{subject_id}\0{sample_id}".encode())
 
 
 @contextmanager

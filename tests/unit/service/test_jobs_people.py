@@ -1,58 +1,24 @@
 """Jobs and the people of their gallery: subjects that are removed, renamed and merged, and keys that change."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from filelock import FileLock
-from gallery_client import enroll, error_of, keeping, make_gallery, make_job, send, settled
+from gallery_client import error_of, keeping, make_gallery, make_job, send, settled
+from job_client import STAFF, items, stored, subjects
 from service_client import Client, png, serving
 
-from lineament.cli.app import run
-from lineament.gallery import Gallery, Removal, new_key, read_key
-from lineament.service import ServiceConfig
+from lineament.gallery import Gallery, Removal
 from lineament.service.archives import Upload
-from lineament.service.config import GallerySettings
 from lineament.service.job_file import JobFile
-from lineament.service.job_layout import FOLDER, rotate_jobs
-from lineament.service.job_runner import JobRunner
 from lineament.service.job_types import JobSettings
-
-STAFF = "/v1/galleries/staff"
-
-
-@pytest.fixture
-def let_go(tmp_path: Path) -> Iterator[Callable[[], None]]:
-    """Jobs of services in ``tmp_path`` are worked on after this was called."""
-    folder = tmp_path / "galleries" / FOLDER
-    folder.mkdir(parents=True)
-    lock = FileLock(folder / ".lock", thread_local=False)
-    with lock:
-        yield lock.release
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
     with serving(keeping(tmp_path)) as client:
         yield client
-
-
-def items(client: Client, job: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client.get(f"{job}/items").json()["items"]
-    return found
-
-
-def subjects(client: Client) -> dict[str, int]:
-    return {s["subject"]: s["samples"] for s in client.get(f"{STAFF}/subjects").json()["subjects"]}
-
-
-def stored(client: Client) -> bytes:
-    """All bytes of all jobs."""
-    folder: Path = client.app.state.jobs.folder
-    return b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file())
 
 
 def test_a_removed_subject_is_named_by_no_picture_of_others(client: Client) -> None:
@@ -182,106 +148,3 @@ def test_a_picture_that_was_read_before_its_subject_moved_is_not_settled(tmp_pat
         assert not job.is_waiting(read)
         (again,) = job.waiting()
         assert (again.subject_id, job.is_waiting(again)) == ("eve", True)
-
-
-# Keys
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> tuple[Path, Path]:
-    """Two keys."""
-    for name in ("one.key", "two.key"):
-        new_key(tmp_path / name)
-    return tmp_path / "one.key", tmp_path / "two.key"
-
-
-def sealed(folder: Path, key: Path) -> ServiceConfig:
-    settings = GallerySettings(folder=folder / "galleries", key_file=key)
-    return keeping(folder).model_copy(update={"gallery": settings})
-
-
-def rotate(folder: Path, old: Path, new: Path) -> int:
-    gallery = folder / "galleries" / "staff.gallery"
-    return run(["gallery", "rotate-key", str(new), "--key-file", str(old), "--gallery", str(gallery)])
-
-
-def test_jobs_open_with_the_new_key_of_their_gallery(
-    tmp_path: Path, keys: tuple[Path, Path], let_go: Callable[[], None]
-) -> None:
-    with serving(sealed(tmp_path, keys[0])) as client:
-        make_gallery(client, {"ada": "ada"})
-        job = make_job(client)
-        send(client, job, {"bob/1.png": png("bob")})
-    assert rotate(tmp_path, *keys) == 0
-    let_go()
-    with serving(sealed(tmp_path, keys[1])) as client:
-        assert settled(client, job)["outcomes"] == {"enrolled": 1}
-        assert client.delete(f"{STAFF}/subjects/bob").status_code == 200
-        assert [i["outcome"] for i in items(client, job)] == ["forgotten"]
-    one, two = map(read_key, keys)
-    assert (
-        rotate_jobs(tmp_path / "galleries" / "staff.gallery", one, two) == 0
-    )  # as after a run that was cut off
-    (file,) = tmp_path.rglob("*.job")
-    JobFile(file, two).close()
-
-
-def test_a_job_that_does_not_open_is_said_and_can_be_deleted(
-    tmp_path: Path,
-    keys: tuple[Path, Path],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with serving(sealed(tmp_path, keys[0])) as client:
-        make_gallery(client, {"ada": "ada"})
-        job = make_job(client)
-        sample = client.get(f"{STAFF}/subjects/ada").json()["samples"][0]["sample"]
-    (file,) = tmp_path.rglob("*.job")
-    shutil.copy(file, tmp_path / "kept")
-    rotate(tmp_path, *keys)
-    shutil.copy(tmp_path / "kept", file)
-    new_key(tmp_path / "three.key")
-    assert rotate(tmp_path, keys[1], tmp_path / "three.key") == 0
-    assert "1 bulk jobs of the service open with neither key" in capsys.readouterr().err
-    with serving(sealed(tmp_path, tmp_path / "three.key")) as client:
-        assert client.get(f"{STAFF}/jobs").json() == {"jobs": [], "next": None}
-        for method, path in (
-            ("GET", job),
-            ("DELETE", f"{STAFF}/subjects/ada"),
-            ("DELETE", f"{STAFF}/samples/{sample}"),
-        ):
-            refused = client.request(method, path)
-            assert error_of(refused) == (503, "gallery_unavailable")
-            assert "or delete the job" in refused.json()["error"]["message"]
-        assert subjects(client) == {"ada": 1}  # no receipt was lost
-        assert client.delete(job).status_code == 204
-        assert not file.exists()
-        assert client.delete(f"{STAFF}/samples/{sample}").json()["receipt"]["subject_id"] == "ada"
-
-
-def test_a_gallery_goes_with_a_job_that_does_not_open(tmp_path: Path, keys: tuple[Path, Path]) -> None:
-    with serving(sealed(tmp_path, keys[0])) as client:
-        make_gallery(client, {"ada": "ada"})
-        make_job(client)
-    (file,) = tmp_path.rglob("*.job")
-    shutil.copy(file, tmp_path / "kept")
-    rotate(tmp_path, *keys)
-    shutil.copy(tmp_path / "kept", file)
-    with serving(sealed(tmp_path, keys[1])) as client:
-        assert client.delete(STAFF).status_code == 204
-        assert not file.exists()
-        assert enroll(client, "ada", png("ada")).status_code == 404
-
-
-@pytest.mark.usefixtures("let_go")
-def test_the_runner_says_once_that_a_job_does_not_open(
-    tmp_path: Path, keys: tuple[Path, Path], caplog: pytest.LogCaptureFixture
-) -> None:
-    with serving(sealed(tmp_path, keys[0])) as client:
-        make_gallery(client, {})
-        job = make_job(client)
-    with serving(sealed(tmp_path, keys[1])) as client:
-        state = client.app.state
-        runner = JobRunner(state.jobs, state.holdings, state.opening, state.audit, state.config.limits)
-        assert [runner._round(state.opening.desk) for _ in range(3)] == [True] * 3
-    (said,) = [r for r in caplog.records if r.getMessage() == "job_failed"]
-    assert job.rpartition("/")[2] in vars(said)["reason"]
