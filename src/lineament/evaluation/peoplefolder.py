@@ -56,7 +56,7 @@ def read_people(source: PictureSource) -> People:
     Raises:
         DataError: fewer than two people, or the same file lies under two people.
     """
-    visible = [name for name in source.names() if not any(map(is_hidden, name.split("/")))]
+    visible = [name for name in source.names() if not is_hidden(name)]
     pictures = [name for name in visible if is_picture(name)]
     inside = [name for name in pictures if "/" in name]
     digests = {name: hashlib.sha256(source.read(name)).hexdigest() for name in inside}

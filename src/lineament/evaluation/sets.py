@@ -24,7 +24,7 @@ def is_picture(name: str) -> bool:
     Args:
         name: of a file, relative to the root of its source, with "/".
     """
-    return PurePosixPath(name).suffix.lower() in SUFFIXES and not any(map(is_hidden, name.split("/")))
+    return PurePosixPath(name).suffix.lower() in SUFFIXES and not is_hidden(name)
 
 
 class PictureSource:

@@ -51,11 +51,7 @@ def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
             listed = opened.infolist()
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"pack {path} is no sound zip: {error}") from error
-    return {
-        info.filename: info
-        for info in listed
-        if not info.is_dir() and not any(map(is_hidden, info.filename.split("/")))
-    }
+    return {info.filename: info for info in listed if not info.is_dir() and not is_hidden(info.filename)}
 
 
 def _content(file: ByteFile, member: zipfile.ZipInfo) -> bytes:

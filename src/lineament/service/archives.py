@@ -68,7 +68,9 @@ def read_archive(data: bytes, subject_id: str | None, max_bytes: int) -> Iterato
     """
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
-            entries = [e for e in archive.infolist() if not e.is_dir() and not _is_hidden(e.filename)]
+            entries = [
+                e for e in archive.infolist() if not e.is_dir() and not is_hidden(str(_path(e.filename)))
+            ]
             subjects = _subjects([e.filename for e in entries], subject_id)
             if any(e.flag_bits & _ENCRYPTED for e in entries):
                 raise InputError("the archive is encrypted; send one that is not")
@@ -95,7 +97,7 @@ def read_files(
         InputError: too many pictures, or one that lies in no folder.
         ImageTooLarge: a picture is too large.
     """
-    shown = [(name, data) for name, data in files if not _is_hidden(name)]
+    shown = [(name, data) for name, data in files if not is_hidden(str(_path(name)))]
     subjects = _subjects([name for name, _ in shown], subject_id)
     for (name, data), subject in zip(shown, subjects, strict=True):
         if len(data) > max_bytes:
@@ -131,11 +133,6 @@ def _subjects(names: Sequence[str], subject_id: str | None) -> list[str]:
             "give one subject for all"
         )
     return folders
-
-
-def _is_hidden(name: str) -> bool:
-    parts = _path(name).parts
-    return not parts or any(map(is_hidden, parts))
 
 
 def _path(name: str) -> PurePosixPath:
